@@ -1,0 +1,1 @@
+"""The Dagster code location: audits as assets and checks."""

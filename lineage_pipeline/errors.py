@@ -1,0 +1,92 @@
+"""The one error tree of the project. Pure: standard library only.
+
+    LineageError                    exit 4   could not run
+    ├── UsageError                  exit 2   the command or its settings are wrong
+    │   ├── SettingsError                    a setting is missing, unknown or has a bad value
+    │   └── SchemaError                      a record schema cannot be used
+    ├── SetupError                           this machine cannot run the embedded stack
+    │   ├── DownloadError                    a jar could not be fetched or does not match its checksum
+    │   ├── JavaError                        no usable Java, or one that cannot be started
+    │   └── PortTakenError                   another process listens where we must
+    ├── ProcessError                         a process of ours died or did not become ready
+    ├── StoreError                           a directory or bucket could not be listed, read or written
+    ├── IndexFileError                       one offset index file is malformed: it is refused whole
+    ├── LedgerError                          what the auditor remembers is damaged or of another topic
+    ├── BrokerError                          Kafka could not be asked, refused, or gave a senseless answer
+    │   └── UnknownTopicError                Kafka answered that the topic does not exist
+    └── JobError                             the Flink job cannot start or has failed
+        └── StartRefusedError                starting would lose or double records: a person decides
+
+Foreign errors (botocore, obstore, confluent-kafka, py4j, pydantic) are mapped where they enter, in books/, flink/,
+local/ and settings.py. A message names the value and the remedy and never holds a secret.
+"""
+
+from __future__ import annotations
+
+
+class LineageError(Exception):
+    """Base of everything this project raises on purpose; its text is meant for the user."""
+
+    exit_code = 4
+
+
+class UsageError(LineageError):
+    """The command line, a setting or a file the user wrote is wrong."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is missing, unknown or has a bad value."""
+
+
+class SchemaError(UsageError):
+    """A record schema cannot be read or cannot become a table."""
+
+
+class SetupError(LineageError):
+    """This machine cannot run the embedded stack as it is."""
+
+
+class DownloadError(SetupError):
+    """A jar could not be fetched, or what arrived does not match the lock."""
+
+
+class JavaError(SetupError):
+    """No Java 17 or 21 was found, or the one found does not start."""
+
+
+class PortTakenError(SetupError):
+    """A port that must be ours is in use."""
+
+
+class ProcessError(LineageError):
+    """A process of ours died, or was not ready in time; the text ends with its last log lines."""
+
+
+class StoreError(LineageError):
+    """A directory or bucket could not be listed, read or written."""
+
+
+class IndexFileError(LineageError):
+    """One offset index file is malformed. It is refused whole; other files are judged."""
+
+
+class LedgerError(LineageError):
+    """The auditor's own memory is damaged, of a future version or of another topic."""
+
+
+class BrokerError(LineageError):
+    """Kafka could not be asked, refused the request, or gave an answer that cannot be true."""
+
+
+class UnknownTopicError(BrokerError):
+    """Kafka answered that the topic does not exist."""
+
+
+class JobError(LineageError):
+    """The Flink job cannot be started, has failed or cannot be reached."""
+
+
+class StartRefusedError(JobError):
+    """Starting now would lose or double records, so a person has to decide; the text says between what."""

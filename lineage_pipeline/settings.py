@@ -1,0 +1,278 @@
+"""Settings as typed values: from `lineage.yaml` and an environment that the entry point passes in; environment first.
+
+Nothing here reads `os.environ` or the clock. Precedence, highest first: environment, the file named by `--config` or
+LINEAGE_CONFIG, `lineage.yaml` in the current directory, `.lineage/lineage.yaml` (of the embedded stack), defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from lineage_pipeline.errors import SettingsError
+
+CONFIG_NAME = "lineage.yaml"
+EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
+DEFAULT_LAKE = "s3://flink-data"
+MAX_CONFIG_BYTES = 1_000_000  # a settings file is small; anything larger is a mistake or an attack
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SECRET_KEY = re.compile(r"password|secret|token|jaas|credential", re.IGNORECASE)
+# environment variable -> (where it goes, key); the topic's own values apply to the selected topic
+_ENVIRONMENT = {
+    "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
+    "RATE_PER_SEC": ("", "rate_per_sec"),
+    "CHECKPOINT_INTERVAL": ("", "checkpoint_interval"),
+    "FLINK_REST_URL": ("", "flink_rest_url"),
+    "OUTPUT_PATH": ("paths", "output"),
+    "OFFSET_INDEX_PATH": ("paths", "offset_index"),
+    "QUARANTINE_PATH": ("paths", "quarantine"),
+    "AUDIT_PATH": ("paths", "audit"),
+    "CHECKPOINT_PATH": ("paths", "checkpoints"),
+}
+
+
+def _legal_topic(name: str) -> str:
+    if not _TOPIC.fullmatch(name) or name in {".", ".."}:
+        raise ValueError(f"{name!r} is not a Kafka topic name: 1 to 249 of letters, digits, dot, underscore and dash")
+    return name
+
+
+TopicName = Annotated[str, AfterValidator(_legal_topic)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SecretReference(_Model):
+    """Where a secret is, never the secret: `{env: NAME}` or `{file: PATH}`."""
+
+    env: str | None = None
+    file: Path | None = None
+
+    def resolve(self, environ: Mapping[str, str]) -> SecretStr:
+        """The secret itself. Raises SettingsError when the variable or file is not there."""
+        if self.env is not None:
+            if self.env not in environ:
+                raise SettingsError(
+                    f"the environment variable {self.env} is not set, but the settings refer to it: export it"
+                )
+            return SecretStr(environ[self.env])
+        if self.file is not None:
+            try:
+                return SecretStr(self.file.read_text().strip())
+            except OSError as error:
+                raise SettingsError(
+                    f"the secret file {self.file} cannot be read ({error.strerror}): check path and rights"
+                ) from None
+        raise SettingsError("a secret reference needs `env: NAME` or `file: PATH`")
+
+
+class Paths(_Model):
+    """Where one topic's tables are: `s3://bucket/prefix`, `file:///dir` or a plain directory."""
+
+    output: str
+    offset_index: str
+    quarantine: str
+    audit: str
+    checkpoints: str
+
+
+class Retention(_Model):
+    """Rules by which objects leave the lake on purpose."""
+
+    data_days: Annotated[int, Field(ge=1)] | None = None
+
+
+class AuditPlan(_Model):
+    """What the scheduled audit reads, and how many seconds apart."""
+
+    books: tuple[Literal["index", "broker", "lake"], ...] = ("index", "broker")
+    every: Annotated[int, Field(ge=10)] = 300
+
+
+class KafkaSettings(_Model):
+    """How to reach the cluster. `properties` are librdkafka's names; secrets are resolved and masked."""
+
+    bootstrap_servers: str = "localhost:9092"
+    properties: dict[str, SecretStr] = {}
+
+
+class TopicSettings(_Model):
+    """One topic: what it holds, where it goes, how it is audited. Times in seconds."""
+
+    name: TopicName
+    paths: Paths
+    group: str = "flink-lineage"
+    isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    format: Literal["avro", "json", "raw"] = "avro"
+    # Path of an Avro schema (.avsc) or a JSON column list; None means the demo's two-field record for avro.
+    record_schema: Path | None = Field(default=None, alias="schema")
+    settle: Annotated[int, Field(ge=1)] | None = None
+    max_delay: Annotated[int, Field(ge=1)] = 900
+    retention: Retention = Retention()
+    baseline: Literal["earliest", "seeded"] | dict[int, Annotated[int, Field(ge=0)]] = "seeded"
+    owners: tuple[str, ...] = ()
+    audit: AuditPlan = AuditPlan()
+
+
+class Settings(_Model):
+    """Everything an entry point needs, resolved. `checkpoint_interval` in seconds, `rate_per_sec` in records/s."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: tuple[TopicSettings, ...]
+    rate_per_sec: Annotated[float, Field(gt=0)] = 10.0
+    checkpoint_interval: Annotated[float, Field(ge=0.1)] = 60.0
+    flink_rest_url: str | None = None
+    aws: dict[str, SecretStr] = {}
+    alerts: dict[str, Any] = {}
+
+    def topic(self, name: str | None = None) -> TopicSettings:
+        """The topic of that name, or the only one. Raises SettingsError when it is not there or must be named."""
+        if name is None:
+            if len(self.topics) == 1:
+                return self.topics[0]
+            known = ", ".join(topic.name for topic in self.topics)
+            raise SettingsError(f"several topics are configured ({known}): choose one with --topic or KAFKA_TOPIC")
+        for topic in self.topics:
+            if topic.name == name:
+                return topic
+        raise SettingsError(f"topic {name!r} is not configured{_nearest(name, [topic.name for topic in self.topics])}")
+
+    def settle_seconds(self, topic: TopicSettings) -> float:
+        """How old an observation must be before it counts; three checkpoint intervals unless set."""
+        return float(topic.settle) if topic.settle is not None else 3 * self.checkpoint_interval
+
+
+def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: Path = Path()) -> Settings:
+    """Settings from `environ` and the settings file, if there is one.
+
+    Raises SettingsError for a file that is not there, is no YAML mapping, holds an unknown key (the message names the
+    nearest known one), a secret written out, or a value that does not fit.
+    """
+    path = _config_path(environ, config, cwd)
+    raw = _read_yaml(path) if path else {}
+    base = path.parent if path else cwd
+    topics = raw.pop("topics", None) or []
+    lake = str(raw.pop("lake", DEFAULT_LAKE)).rstrip("/")
+    if not isinstance(topics, list) or not all(isinstance(topic, dict) for topic in topics):
+        raise SettingsError(f"{path}: `topics` must be a list of mappings with at least a `name`")
+    selected = environ.get("KAFKA_TOPIC")
+    if not topics:
+        topics = [{"name": selected or "lineage-input"}]
+    elif selected is not None:
+        topics = [topic for topic in topics if topic.get("name") == selected]
+        if not topics:
+            raise SettingsError(
+                f"KAFKA_TOPIC={selected} is not among the topics of {path}: add it there or unset KAFKA_TOPIC"
+            )
+    values = {**raw, "kafka": dict(raw.get("kafka") or {})}
+    path_overrides: dict[str, str] = {}
+    for variable, (section, key) in _ENVIRONMENT.items():
+        if environ.get(variable):
+            target = path_overrides if section == "paths" else values["kafka"] if section == "kafka" else values
+            target[key] = environ[variable]
+    if path_overrides and len(topics) > 1:
+        raise SettingsError("OUTPUT_PATH and its kin name one topic's paths: choose the topic with KAFKA_TOPIC")
+    values["kafka"]["properties"] = _resolved(values["kafka"].get("properties") or {}, environ)
+    values["topics"] = [_topic(topic, lake, path_overrides, base) for topic in topics]
+    values["aws"] = {name: value for name, value in environ.items() if name.startswith("AWS_") and value}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(f"{path or 'environment'}: {_first_problem(error)}") from None
+
+
+def _config_path(environ: Mapping[str, str], config: Path | None, cwd: Path) -> Path | None:
+    named = config or (Path(environ["LINEAGE_CONFIG"]) if environ.get("LINEAGE_CONFIG") else None)
+    if named is not None:
+        if not (cwd / named).is_file():
+            raise SettingsError(f"the settings file {named} does not exist: check --config or LINEAGE_CONFIG")
+        return cwd / named
+    return next((cwd / path for path in (Path(CONFIG_NAME), EMBEDDED_CONFIG) if (cwd / path).is_file()), None)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise SettingsError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: this is no settings file")
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must hold a mapping such as `topics: [...]`, not {type(content).__name__}")
+    return content
+
+
+def _topic(raw: dict[str, Any], lake: str, overrides: dict[str, str], base: Path) -> dict[str, Any]:
+    defaults = {
+        "output": "output",
+        "offset_index": "offset-index",
+        "quarantine": "quarantine",
+        "audit": "audit",
+        "checkpoints": "checkpoints",
+    }
+    given = raw.get("paths") or {}
+    if not isinstance(given, dict):
+        raise SettingsError(
+            f"topic {raw.get('name')!r}: `paths` must be a mapping, such as {{offset_index: s3://other/place}}"
+        )
+    paths = {**{key: f"{lake}/{folder}" for key, folder in defaults.items()}, **given, **overrides}
+    schema = {"schema": (base / str(raw["schema"])).resolve()} if raw.get("schema") else {}
+    return {**raw, **schema, "paths": paths}
+
+
+def _resolved(properties: Any, environ: Mapping[str, str]) -> dict[str, SecretStr]:
+    if not isinstance(properties, dict):
+        raise SettingsError("kafka.properties must be a mapping of client properties")
+    resolved = {}
+    for key, value in properties.items():
+        if isinstance(value, dict):
+            try:
+                resolved[key] = SecretReference.model_validate(value).resolve(environ)
+            except ValidationError:
+                raise SettingsError(
+                    f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`"
+                ) from None
+        elif _SECRET_KEY.search(str(key)):
+            raise SettingsError(
+                f"kafka.properties.{key} is written out: refer to it instead, `{{env: NAME}}` or `{{file: PATH}}`"
+            )
+        else:
+            resolved[key] = SecretStr(str(value).lower() if isinstance(value, bool) else str(value))
+    return resolved
+
+
+def _first_problem(error: ValidationError) -> str:
+    """One sentence for the first problem; input values are left out, since they may be secrets."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key `{where}`{_nearest(str(problem['loc'][-1]), _known_keys(problem['loc'][:-1]))}"
+    return f"`{where}`: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    models: dict[str, type[_Model]] = {
+        "kafka": KafkaSettings,
+        "topics": TopicSettings,
+        "paths": Paths,
+        "retention": Retention,
+        "audit": AuditPlan,
+    }
+    names = [part for part in location if isinstance(part, str)]
+    model = models.get(names[-1], Settings) if names else Settings
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    return [*known, "lake"] if model is Settings else known
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f": did you mean `{near[0]}`?" if near else f"; known: {', '.join(known)}" if known else ""
