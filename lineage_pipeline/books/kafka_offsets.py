@@ -1,0 +1,224 @@
+"""Kafka's book through confluent-kafka: metadata requests only, each with a time limit.
+
+Every look makes a client of its own: a client that was used before answered -1001 as a success after its brokers had
+gone. No request here creates a topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+import confluent_kafka.admin
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
+
+from lineage_pipeline.core.broker_snapshot import (
+    BrokerSnapshot,
+    PartitionOffsets,
+    partition_offsets,
+    unknown_offsets,
+)
+from lineage_pipeline.errors import BrokerError, UnknownTopicError
+
+_NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # the zero id, given by brokers that know none
+_NO_COMMIT = -1001
+_CONFIG_KEYS = ("cleanup.policy", "retention.ms", "retention.bytes", "min.compaction.lag.ms", "delete.retention.ms")
+_ADMIN: Any = confluent_kafka.admin  # it hands names on without declaring that it does
+_EARLIEST = _ADMIN.OffsetSpec.earliest()
+_LATEST = _ADMIN.OffsetSpec.latest()
+
+
+class KafkaBook:
+    """A BrokerBook over a real cluster.
+
+    `properties` are librdkafka's client properties (TLS, SASL, ...); their values never reach a message.
+    `timeout` in seconds bounds each request.
+    """
+
+    def __init__(self, bootstrap: str, properties: Mapping[str, SecretStr], timeout: float = 15.0) -> None:
+        self._bootstrap = bootstrap
+        self._timeout = timeout
+        self._secrets = [value.get_secret_value() for value in properties.values()]
+        self._config: dict[str, Any] = {
+            "log_level": 0,  # what librdkafka would print comes back as an error here
+            **{name: value.get_secret_value() for name, value in properties.items()},
+            "bootstrap.servers": bootstrap,
+        }
+
+    def snapshot(self, topic: str, group: str | None = None) -> BrokerSnapshot:
+        """One look at `topic`; see BrokerBook.snapshot."""
+        admin = self._admin()
+        cluster_id = self._ask("describe the cluster", lambda: admin.describe_cluster(request_timeout=self._timeout))
+        topic_id, numbers = self._describe(admin, topic)
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        # the order matters: all of these only grow, so a later answer is never below an earlier one
+        starts = self._offsets(admin, partitions, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)
+        committed = self._committed(admin, topic, numbers, group)
+        stable = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_COMMITTED)
+        ends = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
+        config = self._topic_config(admin, topic)
+        if self._describe(admin, topic)[0] != topic_id:
+            raise BrokerError(f"topic {topic} was deleted and created again during the look: audit again")
+        return BrokerSnapshot(
+            cluster_id=str(cluster_id.cluster_id),
+            topic_id=topic_id,
+            partitions={
+                number: _partition(starts[number], stable[number], ends[number], committed[number])
+                for number in numbers
+            },
+            config=config,
+        )
+
+    def commit_group_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Set the group's next offsets; see BrokerBook.commit_group_offsets."""
+        wanted = [TopicPartition(topic, number, offset) for number, offset in sorted(offsets.items())]
+        if not wanted:
+            return
+        admin = self._admin()
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        done = self._ask(
+            f"set the offsets of group {group}",
+            lambda: admin.alter_consumer_group_offsets(request, request_timeout=self._timeout)[group],
+        )
+        refused = [f"{one.partition} ({one.error})" for one in done.topic_partitions if one.error]
+        missing = set(offsets) - {one.partition for one in done.topic_partitions}
+        if refused or missing:
+            raise BrokerError(
+                f"Kafka at {self._bootstrap} did not set the offsets of group {group} for partitions"
+                f" {', '.join([*refused, *map(str, sorted(missing))])}: is the job still running?"
+            )
+
+    def group_members(self, group: str) -> tuple[str, ...]:
+        """Who is in the group; see BrokerBook.group_members."""
+        admin = self._admin()
+        found = self._ask(
+            f"describe group {group}",
+            lambda: admin.describe_consumer_groups([group], request_timeout=self._timeout)[group],
+        )
+        return tuple(f"{member.client_id} @ {member.host}" for member in found.members) if found else ()
+
+    def _admin(self) -> AdminClient:
+        try:
+            return AdminClient(self._config)
+        except (KafkaException, TypeError, ValueError) as error:
+            raise BrokerError(f"kafka.properties are not usable: {self._masked(error)}") from None
+
+    def _ask(self, what: str, request: Callable[[], Any]) -> Any:
+        """The answer to one request; None when the group asked about does not exist, which is no fault."""
+        try:
+            return request().result(self._timeout + 5)
+        except FutureTimeout:
+            raise self._unreachable(what, f"no answer within {self._timeout:g} s") from None
+        except (TypeError, ValueError) as error:
+            raise BrokerError(f"cannot {what}: {self._masked(error)}") from None
+        except KafkaException as error:
+            code = _code(error)
+            if code == KafkaError.GROUP_ID_NOT_FOUND:
+                return None
+            if code in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}:
+                raise UnknownTopicError(
+                    f"Kafka at {self._bootstrap} has no such topic (asked to {what}): check KAFKA_TOPIC and the address"
+                ) from None
+            raise self._unreachable(what, self._masked(error)) from None
+
+    def _describe(self, admin: AdminClient, topic: str) -> tuple[str | None, list[int]]:
+        """Topic id, None where the broker knows none, and the partitions' numbers."""
+        names = TopicCollection([topic])
+        found = self._ask(
+            f"describe topic {topic}", lambda: admin.describe_topics(names, request_timeout=self._timeout)[topic]
+        )
+        numbers = sorted(partition.id for partition in found.partitions)
+        if numbers != list(range(len(numbers))) or not numbers:
+            raise BrokerError(f"Kafka at {self._bootstrap} gave partitions {numbers} for topic {topic}: audit again")
+        topic_id = str(found.topic_id) if found.topic_id is not None else _NO_TOPIC_ID
+        return (None if topic_id == _NO_TOPIC_ID else topic_id), numbers
+
+    def _offsets(
+        self, admin: AdminClient, partitions: Iterable[TopicPartition], spec: Any, isolation: IsolationLevel
+    ) -> dict[int, int | str]:
+        """Partition -> offset as the broker gave it, senseless or not, or why there is none."""
+        asked = dict.fromkeys(partitions, spec)
+        try:
+            futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=self._timeout)
+        except (KafkaException, TypeError, ValueError) as error:
+            raise self._unreachable("list offsets", self._masked(error)) from None
+        return {partition.partition: self._offset(futures.get(partition)) for partition in asked}
+
+    def _offset(self, answer: Any) -> int | str:
+        if answer is None:
+            return "the partition is missing in the broker's answer"
+        try:
+            return int(answer.result(self._timeout + 5).offset)
+        except FutureTimeout:
+            return f"no answer within {self._timeout:g} s"
+        except KafkaException as error:
+            return self._masked(error)
+
+    def _committed(
+        self, admin: AdminClient, topic: str, numbers: list[int], group: str | None
+    ) -> dict[int, int | str | None]:
+        """Partition -> the group's next offset, None without one, or why it is not known."""
+        if group is None:
+            return dict.fromkeys(numbers)
+        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in numbers])]
+        found = self._ask(
+            f"read the offsets of group {group}",
+            lambda: admin.list_consumer_group_offsets(request, request_timeout=self._timeout)[group],
+        )
+        if found is None:
+            return dict.fromkeys(numbers)
+        answers: dict[int, int | str | None] = dict.fromkeys(numbers, "the partition is missing in the group's answer")
+        for one in found.topic_partitions:
+            if one.error:
+                answers[one.partition] = f"committed offset: {one.error}"
+            else:
+                answers[one.partition] = None if one.offset == _NO_COMMIT else one.offset
+        return answers
+
+    def _topic_config(self, admin: AdminClient, topic: str) -> dict[str, str]:
+        """The topic's settings that matter here; empty when they may not be read, which promises nothing."""
+        resource = _ADMIN.ConfigResource(_ADMIN.ResourceType.TOPIC, topic)
+        try:
+            found = self._ask(
+                f"read the settings of topic {topic}",
+                lambda: admin.describe_configs([resource], request_timeout=self._timeout)[resource],
+            )
+        except BrokerError:
+            return {}
+        return {key: str(found[key].value) for key in _CONFIG_KEYS if key in found and found[key].value is not None}
+
+    def _unreachable(self, what: str, reason: str) -> BrokerError:
+        return BrokerError(
+            f"Kafka at {self._bootstrap} could not {what} ({reason}): check the address, the network and the rights"
+        )
+
+    def _masked(self, error: Exception) -> str:
+        text = error.args[0].str() if _code(error) is not None else str(error)
+        for secret in self._secrets:
+            # a value like `PLAIN` or `1` is no secret, and masking it would only garble the message
+            if len(secret) > 5 and not secret.isdecimal():  # noqa: PLR2004 - shorter than any password in use
+                text = text.replace(secret, "***")
+        return " ".join(str(text).split())[:300]
+
+
+def _code(error: Exception) -> int | None:
+    first = error.args[0] if error.args else None
+    return int(first.code()) if isinstance(first, KafkaError) else None
+
+
+def _partition(start: int | str, stable: int | str, end: int | str, committed: int | str | None) -> PartitionOffsets:
+    if isinstance(start, str) or isinstance(stable, str) or isinstance(end, str):
+        return unknown_offsets(next(answer for answer in (start, stable, end) if isinstance(answer, str)))
+    if isinstance(committed, str):
+        return unknown_offsets(committed)
+    return partition_offsets(start, stable, end, committed)
