@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import final
 
 from lineage_pipeline.errors import PortTakenError, ProcessError, SetupError
 from lineage_pipeline.local.java import Java
@@ -35,6 +36,8 @@ _PROPERTIES = {
     "log.dirs": "data",
     "auto.create.topics.enable": "false",
     "default.replication.factor": "1",
+    # After a crash the same node may register again only once its old session is over; 9 s by default.
+    "broker.session.timeout.ms": "5000",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.replication.factor": "1",
@@ -46,11 +49,12 @@ _PROPERTIES = {
 }
 
 
+@final
 class KafkaBroker:
     """A broker whose files are in `directory`: data/, server.properties, broker.json (its ports) and broker.log.
 
     A context manager: started on entry, stopped on exit. `properties` are further server properties. `port` pins the
-    clients' port; without it the last one is used again, or another one if that is taken. `hold` as in ManagedProcess.
+    clients' port; without it the last one is used again, or another one if that is taken.
     """
 
     def __init__(
@@ -102,8 +106,9 @@ class KafkaBroker:
     def start(self, hold: Sequence[int] = (), notice: Callable[[str], None] = lambda _: None) -> KafkaBroker:
         """Start the broker and return once it answers as the cluster it should be. Does nothing when it runs.
 
-        `notice` is told in one sentence when clients must use another port than before. Raises PortTakenError for a
-        pinned port in use, SetupError for an unusable directory, ProcessError when the broker does not come up.
+        `hold` as in ManagedProcess.start; `notice` is told in one sentence when clients must use another port than
+        before. Raises PortTakenError for a pinned port in use, SetupError for an unusable directory, ProcessError when
+        the broker does not come up.
         """
         if self._process is not None and self._process.poll() is None:
             return self
@@ -119,7 +124,7 @@ class KafkaBroker:
                 "space there, or choose another"
             ) from None
         command = [*self._java_command(), "kafka.Kafka", "server.properties"]
-        process = ManagedProcess.start(command, self.log_path, env=self._environment(), cwd=self._directory, hold=hold)
+        process = ManagedProcess.start(command, self.log_path, cwd=self._directory, hold=hold)
         try:
             process.wait_ready(self._answers, START_SECONDS, "the Kafka broker")
         except BaseException:
@@ -199,7 +204,7 @@ class KafkaBroker:
             try:
                 done = subprocess.run(
                     [*map(str, self._java_command()), "kafka.tools.StorageTool", *options],
-                    cwd=self._directory, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    cwd=self._directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     timeout=_FORMAT_SECONDS, check=False,
                 )  # fmt: skip
             except subprocess.TimeoutExpired:
@@ -214,7 +219,3 @@ class KafkaBroker:
                 f"Java cannot use the path {unusable[0]}: set LINEAGE_CACHE to a folder without {os.pathsep!r} in it"
             )
         return [self._java.executable, *_JVM_OPTIONS, "-cp", os.pathsep.join(map(str, self._jars))]
-
-    def _environment(self) -> dict[str, str]:
-        """What the JVM is started with: nothing of the caller's secrets, nothing that changes Java's options."""
-        return {"PATH": os.defpath, "HOME": str(self._directory), "LC_ALL": "C.UTF-8"}

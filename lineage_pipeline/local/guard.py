@@ -1,5 +1,6 @@
-"""`python -m lineage_pipeline.local.guard [--grace S] [--cwd D] -- CMD...`: runs CMD and outlives its owner just long
-enough to end it.
+"""Runs a command and outlives its owner just long enough to end it.
+
+    python -m lineage_pipeline.local.guard [--grace SECONDS] [--cwd FOLDER] -- CMD...
 
 The guard reads its standard input, a pipe whose other end only the owner holds. When the owner ends by any means,
 kill -9 included, the kernel closes the pipe; the guard then ends CMD and everything CMD has started: TERM, and KILL

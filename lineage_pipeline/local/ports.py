@@ -13,8 +13,10 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that nothing listens on. Another process may take one before we listen: a small risk
-    that readiness probes turn into an error, not into a wrong answer.
+    """`count` different ports that nothing listens on.
+
+    Another process may take one before we listen: a small risk that readiness probes turn into an error, not into a
+    wrong answer.
     """
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

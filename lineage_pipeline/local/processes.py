@@ -11,19 +11,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, final
 
 from lineage_pipeline.errors import ProcessError, SetupError
 from lineage_pipeline.local.guard import DEFAULT_GRACE_SECONDS
 
 LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 64_000
+_LOG_LIMIT_BYTES = 5_000_000  # a log longer than that is put aside at the next start
 _GUARD_START_SECONDS = 30.0
 _KILL_SECONDS = 10.0  # after the grace: how long the kernel may take to end what was killed
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 
 
+@final
 class ManagedProcess:
     """A running command and its guard. Made by `start`; a context manager that stops it.
 
@@ -59,6 +61,7 @@ class ManagedProcess:
         folder = [] if cwd is None else ["--cwd", str(cwd)]
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
+            _rotate(log_path)
             with log_path.open("ab") as log:
                 guard = subprocess.Popen(
                     [sys.executable, "-m", "lineage_pipeline.local.guard", *folder, "--", *words],
@@ -152,6 +155,12 @@ def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
     if not last:
         return f" (its log {path} is empty)"
     return f"; the last lines of {path}:\n" + "\n".join(last)
+
+
+def _rotate(path: Path) -> None:
+    """Put a log that has grown long aside, in place of the one before: a year of restarts must not fill the disk."""
+    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
+        path.replace(path.with_name(f"{path.name}.1"))
 
 
 def _close(stream: IO[str] | None) -> None:

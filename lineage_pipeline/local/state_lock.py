@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import final
 
 import psutil
 
@@ -15,6 +16,7 @@ from lineage_pipeline.errors import SetupError
 _PAUSE_SECONDS = 0.1
 
 
+@final
 class StateLock:
     """An exclusive lock on `directory`, which is made when absent. A context manager.
 
@@ -71,17 +73,20 @@ class StateLock:
         self.release()
 
     def _wait(self, descriptor: int, deadline: float) -> None:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-                alive = holder.isdecimal() and psutil.pid_exists(int(holder))
-                if alive or time.monotonic() > deadline:
-                    raise SetupError(
-                        f"the state directory {self._directory} is in use by process {holder or 'unknown'}: stop that "
-                        "one first, or choose another directory"
-                    ) from None
-                time.sleep(_PAUSE_SECONDS)
-            else:
-                return
+        while not _try_lock(descriptor):
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            alive = holder.isdecimal() and psutil.pid_exists(int(holder))
+            if alive or time.monotonic() > deadline:
+                raise SetupError(
+                    f"the state directory {self._directory} is in use by process {holder or 'unknown'}: stop that one "
+                    "first, or choose another directory"
+                )
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Topics of the embedded broker: make, widen, shorten, delete. Every call returns only once the broker shows the effect."""
+"""Topics of the embedded broker: make, widen, shorten, delete. A call returns once the broker shows the effect."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by its documentation, not by its __all__
+    AdminClient,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
 from lineage_pipeline.errors import BrokerError, UnknownTopicError
 
 REQUEST_SECONDS = 15.0
 _PROBE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.05
+_UNKNOWN_TOPIC_CODES = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  librdkafka names its own codes with an underscore; this is public
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  the same
+)
 
 
 def cluster_id_of(bootstrap_servers: str) -> str | None:
@@ -46,7 +57,7 @@ def create_topic(
     found = partition_count(bootstrap_servers, name, properties)
     if found != partitions:
         raise BrokerError(
-            f"topic {name} exists with {found} partitions, not {partitions}: delete it, add partitions, or ask for {found}"
+            f"topic {name} exists with {found} partitions, not {partitions}: delete it, widen it, or ask for {found}"
         )
     _require_config(admin, name, wanted)
 
@@ -101,7 +112,7 @@ def _require_config(admin: Any, name: str, wanted: Mapping[str, str]) -> None:
 
 def _admin(bootstrap_servers: str, properties: Mapping[str, str] | None = None) -> Any:
     # Refused connections while a broker starts are expected; errors reach us as exceptions, not as lines on stderr.
-    quiet = {"log_level": 0, "error_cb": lambda _error: None}
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
     return AdminClient({**(properties or {}), "bootstrap.servers": bootstrap_servers, **quiet})
 
 
@@ -124,7 +135,7 @@ def _mapped(what: str) -> Iterator[None]:
 
 
 def broker_error(error: KafkaError, what: str) -> BrokerError:
-    """librdkafka's error as ours; `what` completes "could not ..."."""
-    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):  # noqa: SLF001  librdkafka's own codes are named with an underscore
+    """Our error for one of librdkafka; `what` completes "could not ..."."""
+    if error.code() in _UNKNOWN_TOPIC_CODES:
         return UnknownTopicError(f"could not {what}: Kafka knows no such topic or partition; check the name")
     return BrokerError(f"could not {what}: {error.str()} ({error.name()}); check that the broker runs and may be used")

@@ -1,0 +1,44 @@
+"""What several packages' tests share: the real broker, once per session. Nothing here skips: what is absent fails."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lineage_pipeline.local.broker import KafkaBroker
+from lineage_pipeline.local.jars import cache_folder, fetch_jars
+from lineage_pipeline.local.java import Java, find_java
+
+
+@pytest.fixture(scope="session")
+def java() -> Java:
+    return find_java(os.environ)
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> list[Path]:
+    """The broker's jars, from the user's own cache; the first run fetches them."""
+    return fetch_jars("kafka", cache=cache_folder(os.environ))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory, java: Java, kafka_jars: list[Path]) -> Iterator[KafkaBroker]:
+    """A running broker that all tests share: use `topic_name` for topics and groups of your own."""
+    # Retention looks every second, so that tests that wait for it wait for the broker, not for a clock.
+    properties = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
+    with KafkaBroker(tmp_path_factory.mktemp("broker"), java, kafka_jars, properties=properties) as running:
+        yield running
+
+
+@pytest.fixture
+def topic_name(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes names that no other test uses, and that say which test they are of."""
+
+    def make() -> str:
+        return f"{request.node.originalname[:80]}-{uuid.uuid4().hex[:8]}"
+
+    return make
