@@ -1,0 +1,114 @@
+"""Payloads to columns: the body of the decode UDF. Importable without PyFlink.
+
+A batch never fails: what cannot be decoded becomes a row of NULLs with its reason, and the job sends the payload to the
+quarantine. What bounds a hostile payload stands in core/avro_binary.py and core/record_values.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from lineage_pipeline.core import avro_binary, json_record
+from lineage_pipeline.core.avro_schema import parse_record
+from lineage_pipeline.core.record_schema import ERROR_FIELD, NANS_FIELD, record_schema
+from lineage_pipeline.core.record_values import Undecodable
+
+MAX_ERROR_LENGTH: Final = 500
+# Arrow addresses a text column of one batch with 32 bits. A batch whose nested values would come near gets no more of
+# them: its later records are `too-large`. Characters, of up to four bytes.
+MAX_BATCH_TEXT: Final = 256 * 1024 * 1024
+
+
+class Decoder:
+    """Decodes the values of one topic. Make it once per worker; it is pickled as (format, schema text).
+
+    Raises SchemaError, when it is made, for what `record_schema` refuses.
+    """
+
+    def __init__(self, record_format: str, schema_text: str = "") -> None:
+        self.schema = record_schema(record_format, schema_text)
+        self._read = _payload_reader(record_format, schema_text)
+        self._width = len(self.schema.columns)
+        self._floats = [at for at, column in enumerate(self.schema.columns) if column.nan_slot is not None]
+        self._texts = [at for at, column in enumerate(self.schema.columns) if column.kind == "json"]
+
+    def __reduce__(self) -> tuple[type[Decoder], tuple[str, str]]:
+        return Decoder, (self.schema.format, self.schema.text)
+
+    def decode(self, payloads: Iterable[bytes | None]) -> pd.DataFrame:
+        """Decode a batch: one row per payload, columns as `schema.transport_fields`. Never raises for a payload.
+
+        A row either has values and error None, or None everywhere and an error `<class>: <detail>` of at most
+        500 characters (classes: core/record_values.py). A None payload is a tombstone: all None, no error.
+        """
+        rows: list[list[Any]] = []
+        errors: list[str | None] = []
+        nothing = [None] * self._width
+        read, texts = self._read, self._texts
+        text_left = MAX_BATCH_TEXT
+        for payload in payloads:
+            row, error = nothing, None
+            if payload is not None:
+                try:
+                    row = read(payload)
+                    if texts:
+                        text_left = self._take_text(row, text_left)
+                except Exception as caught:  # noqa: BLE001 - every failure of a record is its row in the quarantine
+                    row, error = nothing, error_text(caught)
+            rows.append(row)
+            errors.append(error)
+        return self._frame(rows, errors)
+
+    def _take_text(self, row: list[Any], left: int) -> int:
+        left_after = left - sum(len(row[at]) for at in self._texts if row[at] is not None)
+        if left_after < 0:
+            raise Undecodable("too-large", f"its batch has more than {MAX_BATCH_TEXT} characters of nested values")
+        return left_after
+
+    def _frame(self, rows: list[list[Any]], errors: list[str | None]) -> pd.DataFrame:
+        values = zip(*rows, strict=True) if rows else [()] * self._width
+        frame = {
+            column.transport_name: _series(list(one), column.transport_type)
+            for column, one in zip(self.schema.columns, values, strict=True)
+        }
+        if self._floats:
+            frame[NANS_FIELD] = pd.Series([self._nans(row) for row in rows], dtype=object)
+        frame[ERROR_FIELD] = pd.Series(errors, dtype=object)
+        return pd.DataFrame(frame)
+
+    def _nans(self, row: list[Any]) -> str | None:
+        # NaN is the one value that differs from itself.
+        if all(row[at] == row[at] for at in self._floats):
+            return None
+        return "".join("---" if row[at] == row[at] else "NaN" for at in self._floats)
+
+
+def error_text(caught: Exception) -> str:
+    """The error of a record: `<class>: <detail>`, short, always valid UTF-8."""
+    if isinstance(caught, Undecodable):
+        text = f"{caught.error_class}: {caught.detail}"
+    elif isinstance(caught, MemoryError):
+        text = "out-of-memory: the record does not fit"
+    elif isinstance(caught, RecursionError):
+        text = "too-deep: nested too deeply"
+    else:
+        text = f"internal: {type(caught).__name__}"
+    return text.encode(errors="backslashreplace").decode()[:MAX_ERROR_LENGTH]
+
+
+def _payload_reader(record_format: str, schema_text: str) -> Callable[[bytes], list[Any]]:
+    if record_format == "raw":
+        return lambda payload: [payload]
+    record, _ = parse_record(schema_text)
+    return avro_binary.record_reader(record) if record_format == "avro" else json_record.record_reader(record)
+
+
+def _series(values: list[Any], transport_type: str) -> pd.Series:
+    # int64 costs PyFlink nothing to carry; None needs object, the one form that carries NULL exactly.
+    if transport_type == "BIGINT" and None not in values:
+        return pd.Series(np.array(values, dtype=np.int64))
+    return pd.Series(values, dtype=object)
