@@ -204,13 +204,10 @@ def _with_logical(avro_type: AvroType, schema: Mapping[str, Any]) -> AvroType:
 
 
 def _set_decimal(avro_type: AvroType, schema: Mapping[str, Any]) -> None:
-    precision, scale = schema.get("precision"), schema.get("scale", 0)
-    if (
-        not _is_count(precision)
-        or not _is_count(scale)
-        or not 0 <= scale <= precision <= _MAX_PRECISION
-        or not precision
-    ):
+    precision: Any = schema.get("precision")
+    scale: Any = schema.get("scale", 0)
+    counts = _is_count(precision) and _is_count(scale)
+    if not counts or not 0 <= scale <= precision <= _MAX_PRECISION or precision == 0:
         raise SchemaError(
             f"decimal({precision!r}, {scale!r}) is not valid: it needs 0 <= scale <= precision and "
             f"1 <= precision <= {_MAX_PRECISION}; correct it, or drop the logicalType to get the bytes"
