@@ -6,6 +6,7 @@ gone. No request here creates a topic.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
@@ -36,6 +37,16 @@ _CONFIG_KEYS = ("cleanup.policy", "retention.ms", "retention.bytes", "min.compac
 _ADMIN: Any = confluent_kafka.admin  # it hands names on without declaring that it does
 _EARLIEST = _ADMIN.OffsetSpec.earliest()
 _LATEST = _ADMIN.OffsetSpec.latest()
+
+
+_COMING_UP = frozenset(
+    {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
+)
+_PAUSE_SECONDS = 0.25
+
+
+class _ComingUpError(Exception):
+    """The answer of a coordinator that will be ready in a moment."""
 
 
 class KafkaBook:
@@ -114,7 +125,20 @@ class KafkaBook:
             raise BrokerError(f"kafka.properties are not usable: {self._masked(error)}") from None
 
     def _ask(self, what: str, request: Callable[[], Any]) -> Any:
-        """The answer to one request; None when the group asked about does not exist, which is no fault."""
+        """The answer to one request; None when the group asked about does not exist, which is no fault.
+
+        A group's coordinator that is just starting is asked again until the timeout.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._ask_once(what, request)
+            except _ComingUpError as error:
+                if time.monotonic() > deadline:
+                    raise self._unreachable(what, str(error)) from None
+                time.sleep(_PAUSE_SECONDS)
+
+    def _ask_once(self, what: str, request: Callable[[], Any]) -> Any:
         try:
             return request().result(self._timeout + 5)
         except FutureTimeout:
@@ -125,6 +149,8 @@ class KafkaBook:
             code = _code(error)
             if code == KafkaError.GROUP_ID_NOT_FOUND:
                 return None
+            if code in _COMING_UP:
+                raise _ComingUpError(self._masked(error)) from None
             if code in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}:
                 raise UnknownTopicError(
                     f"Kafka at {self._bootstrap} has no such topic (asked to {what}): check KAFKA_TOPIC and the address"

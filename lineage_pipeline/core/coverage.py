@@ -52,9 +52,10 @@ class Windows:
     def __len__(self) -> int:
         return int(self.starts.size)
 
-    def __iter__(self) -> Iterator[tuple[OffsetRange, int]]:
-        for start, end, count in zip(self.starts.tolist(), self.ends.tolist(), self.counts.tolist(), strict=True):
-            yield OffsetRange(start, end), count
+    def within(self, start: int, end: int) -> Windows:
+        """The windows cut to [start, end), with their counts; those outside are left out."""
+        keep = (self.ends > start) & (self.starts < end)
+        return Windows(np.maximum(self.starts[keep], start), np.minimum(self.ends[keep], end), self.counts[keep])
 
     def ranges(self) -> RangeSet:
         """All offsets some inexact window spans."""

@@ -107,6 +107,10 @@ class RangeSet:
         keep = (self.ends > start) & (self.starts < end)
         return RangeSet(np.maximum(self.starts[keep], start), np.minimum(self.ends[keep], end))
 
+    def overlaps(self, starts: Int64Array, ends: Int64Array) -> Int64Array:
+        """For each range [starts[i], ends[i]): how many of its offsets are in the set."""
+        return self._count_below(ends) - self._count_below(starts)
+
     @property
     def total(self) -> int:
         """How many offsets are in the set."""
@@ -125,6 +129,17 @@ class RangeSet:
 
     def _covers(self, points: Int64Array) -> npt.NDArray[np.bool_]:
         return np.searchsorted(self.starts, points, "right") > np.searchsorted(self.ends, points, "right")
+
+    def _count_below(self, points: Int64Array) -> Int64Array:
+        """For each point: how many offsets of the set are below it."""
+        before = np.zeros(len(self) + 1, dtype=np.int64)
+        np.cumsum(self.ends - self.starts, out=before[1:])
+        begun = np.searchsorted(self.starts, points, "right").astype(np.int64)  # ranges starting at or below the point
+        counted: Int64Array = before[np.maximum(begun - 1, 0)]
+        inside = np.flatnonzero(begun)
+        last = begun[inside] - 1
+        counted[inside] += np.minimum(points[inside], self.ends[last]) - self.starts[last]
+        return counted
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a RangeSet does not change: cannot set {name}")

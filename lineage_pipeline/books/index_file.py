@@ -1,0 +1,160 @@
+"""One offset index file: Parquet bytes in, checked rows out, or IndexFileError: a file is taken whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lineage_pipeline.core.offset_index import Column, IndexRow, IndexRows, checked_rows, expected_columns
+from lineage_pipeline.core.offsets import Int64Array
+from lineage_pipeline.errors import IndexFileError
+
+BATCH_ROWS = 131_072  # measured: several times faster than whole columns at once, which leave the cache
+_THREADS_FROM = 4_000_000  # bytes; below, starting threads costs more than it saves
+_CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD", "LZ4", "LZ4_RAW"})  # Brotli's decoder has had holes
+_AUDITED = ("kafka_partition", "min_offset", "max_offset", "record_count", "quarantined_count")
+# whatever a broken file makes Arrow raise; MemoryError because a forged length asks for terabytes
+_FOREIGN = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
+
+
+def read_rows(name: str, data: bytes) -> Iterator[IndexRows]:
+    """The rows of the file `name` in batches, checked, with the columns that coverage needs.
+
+    Raises IndexFileError, perhaps after some batches: nothing of such a file may be used.
+    """
+    file, columns = _open(name, data)
+    wanted = [column.name for column in columns if column.name in _AUDITED]
+    # the other columns are not decoded here, only their nulls are looked up
+    unread = [column for column in columns if column.name not in _AUDITED and not column.nullable]
+    wanted += [column.name for column in unread if not _known_without_nulls(file, column.name)]
+    for batch in _batches(name, file, wanted, len(data)):
+        _refuse_nulls(name, batch, columns)
+        yield checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in batch.schema.names})
+
+
+def find_rows(name: str, data: bytes, partition: int, offset: int) -> list[IndexRow]:
+    """The file's rows whose range holds the offset, with all columns. Raises IndexFileError as read_rows does."""
+    hits: list[int] = []
+    seen = 0
+    for rows in read_rows(name, data):
+        inside = (rows.partitions == partition) & (rows.starts <= offset) & (rows.ends > offset)
+        hits += [seen + int(index) for index in np.flatnonzero(inside)]
+        seen += len(rows)
+    if not hits:
+        return []
+    file, columns = _open(name, data)
+    return [_row(name, file, columns, hit) for hit in hits]
+
+
+def _open(name: str, data: bytes) -> tuple[Any, tuple[Column, ...]]:
+    if not data:
+        raise IndexFileError(f"index file {name} refused: it is empty")
+    try:
+        # a checksum in the file, as Flink writes it, is compared: a flipped bit is no offset
+        file = pq.ParquetFile(
+            pa.BufferReader(data), coerce_int96_timestamp_unit="ms", page_checksum_verification=True, memory_map=False
+        )
+        names = list(file.schema_arrow.names)
+        types = {field.name: field.type for field in file.schema_arrow}
+    except _FOREIGN as error:
+        raise _not_readable(name, error) from None
+    columns = expected_columns(name, frozenset(names))
+    for column in columns:
+        if names.count(column.name) > 1:
+            raise IndexFileError(f"index file {name} refused: it has column {column.name} twice")
+        if not _fits(column, types[column.name]):
+            raise IndexFileError(
+                f"index file {name} refused: column {column.name} is {types[column.name]}, not {column.kind}"
+            )
+    _refuse_codecs(name, file)
+    return file, columns
+
+
+def _batches(name: str, file: Any, columns: list[str], size: int) -> Iterator[Any]:
+    try:
+        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=size >= _THREADS_FROM)
+    except _FOREIGN as error:
+        raise _not_readable(name, error) from None
+
+
+def _fits(column: Column, kind: Any) -> bool:
+    if pa.types.is_null(kind):  # how pyarrow writes a column that is null throughout
+        return column.nullable
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if column.kind == "integer":
+        return bool(pa.types.is_integer(kind))
+    if column.kind == "timestamp":
+        return bool(pa.types.is_timestamp(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _refuse_codecs(name: str, file: Any) -> None:
+    metadata = file.metadata
+    for group in range(metadata.num_row_groups):
+        for column in range(metadata.num_columns):
+            codec = metadata.row_group(group).column(column).compression
+            if codec not in _CODECS:
+                raise IndexFileError(f"index file {name} refused: it is compressed with {codec}, which is not read")
+
+
+def _known_without_nulls(file: Any, column: str) -> bool:
+    """Whether the footer says that the column has no null; without such a word the column must be read."""
+    metadata = file.metadata
+    for group in range(metadata.num_row_groups):
+        chunks = (metadata.row_group(group).column(index) for index in range(metadata.num_columns))
+        chunk = next((one for one in chunks if one.path_in_schema == column), None)
+        statistics = chunk.statistics if chunk is not None else None
+        if statistics is None or not statistics.has_null_count or statistics.null_count:
+            return False
+    return True
+
+
+def _refuse_nulls(name: str, batch: Any, columns: tuple[Column, ...]) -> None:
+    for column in columns:
+        if column.nullable or column.name not in batch.schema.names:
+            continue
+        if batch.column(column.name).null_count:
+            raise IndexFileError(f"index file {name} refused: column {column.name} holds a null")
+
+
+def _integers(name: str, batch: Any, column: str) -> Int64Array:
+    try:
+        values: Int64Array = _decoded(batch.column(column)).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    except _FOREIGN as error:
+        raise _not_readable(name, error) from None
+    return values
+
+
+def _decoded(array: Any) -> Any:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _row(name: str, file: Any, columns: tuple[Column, ...], index: int) -> IndexRow:
+    """Row number `index` of the file; only its row group is decoded."""
+    group = 0
+    while index >= file.metadata.row_group(group).num_rows:
+        index -= file.metadata.row_group(group).num_rows
+        group += 1
+    try:
+        table = file.read_row_group(group, columns=[column.name for column in columns]).slice(index, 1)
+        return IndexRow(**{column.name: _value(table, column) for column in columns})
+    except _FOREIGN as error:
+        raise _not_readable(name, error) from None
+
+
+def _value(table: Any, column: Column) -> Any:
+    cell = _decoded(table.column(column.name).combine_chunks())
+    if column.kind == "timestamp":
+        cell = pc.cast(cell, pa.timestamp("ms", cell.type.tz), safe=False).cast(pa.int64())
+    return cell[0].as_py()
+
+
+def _not_readable(name: str, error: Exception) -> IndexFileError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return IndexFileError(f"index file {name} refused: it is not readable as Parquet ({reason})")

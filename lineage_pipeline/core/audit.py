@@ -1,0 +1,37 @@
+"""Pure: the audit of one topic: evidence in, report out. Gathering is audit_topic's work, printing render_audit's."""
+
+from __future__ import annotations
+
+from lineage_pipeline.core.decision import decide_partition
+from lineage_pipeline.core.evidence import AuditEvidence
+from lineage_pipeline.core.memory import Observation, ObservedPartition
+from lineage_pipeline.core.report import AuditReport, build_report
+
+
+def audit(evidence: AuditEvidence) -> AuditReport:
+    """Decide every partition that is in any book, in order, and report. The same evidence gives the same report."""
+    return build_report(evidence, tuple(decide_partition(one, evidence) for one in _partitions(evidence)))
+
+
+def observation(evidence: AuditEvidence, report: AuditReport) -> Observation | None:
+    """What this audit leaves for the next one to compare with; None when the broker was not read."""
+    snapshot = evidence.broker.snapshot
+    if snapshot is None or evidence.index.status != "read":
+        return None
+    seen = {}
+    for one in report.partitions:
+        offsets = snapshot.partitions.get(one.partition)
+        if offsets is not None and offsets.error is None:
+            seen[one.partition] = ObservedPartition(
+                offsets.last_stable, offsets.high_watermark, offsets.committed, one.decision.holes
+            )
+    return Observation(evidence.audited_at, seen)
+
+
+def _partitions(evidence: AuditEvidence) -> list[int]:
+    known = set(evidence.index.coverage)
+    for deployment in evidence.index.deployments:
+        known.update(deployment.start_offsets)
+    if evidence.broker.snapshot is not None:
+        known.update(evidence.broker.snapshot.partitions)
+    return sorted(known)

@@ -1,0 +1,67 @@
+"""Pure: from which offset on a partition has to be accounted for, and who says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lineage_pipeline.core.broker_snapshot import PartitionOffsets
+from lineage_pipeline.core.coverage import PartitionCoverage
+from lineage_pipeline.core.evidence import AuditEvidence
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The first offset that must be accounted for. `source` says who gave it.
+
+    `doubtful`: offsets at its start of which nobody says whether they had to be written.
+    """
+
+    offset: int
+    source: str
+    doubtful: RangeSet = EMPTY
+
+
+FROM_INDEX = "the index itself"
+
+
+def resolve_baseline(
+    partition: int, evidence: AuditEvidence, coverage: PartitionCoverage, offsets: PartitionOffsets | None
+) -> Baseline:
+    """In this order: what was resolved before, the deployment records, the settings, the broker, the index.
+
+    A partition that the records or the settings do not name appeared later, so it starts at 0.
+    """
+    remembered = evidence.memory.baselines.get(partition)
+    if remembered is not None:
+        return Baseline(remembered, "an earlier audit")
+    if evidence.index.deployments:
+        return _declared(partition, evidence, coverage)
+    rule = evidence.rules.baseline
+    if not isinstance(rule, str):
+        return Baseline(rule.get(partition, 0), "the settings")
+    log_start = offsets.log_start if offsets is not None else None
+    return _guessed(rule, coverage.bounds, log_start)
+
+
+def _guessed(rule: str, indexed: OffsetRange | None, log_start: int | None) -> Baseline:
+    """The baseline of a foreign index, of which no record says where its writer began."""
+    if log_start is None:
+        return Baseline(indexed.start if indexed else 0, FROM_INDEX)
+    if indexed is None or rule == "earliest":
+        return Baseline(min(log_start, indexed.start) if indexed else log_start, "the broker's log start")
+    if indexed.start <= log_start:
+        return Baseline(indexed.start, FROM_INDEX)
+    # records below the index's first one are still in the log: written by nobody, or never asked for?
+    return Baseline(log_start, "the broker's log start", RangeSet.of(OffsetRange(log_start, indexed.start)))
+
+
+def _declared(partition: int, evidence: AuditEvidence, coverage: PartitionCoverage) -> Baseline:
+    known = {one.writer for one in evidence.index.deployments}
+    for one in evidence.index.deployments:
+        if partition in one.start_offsets:
+            start, bounds = one.start_offsets[partition], coverage.bounds
+            if one.previous is not None and one.previous not in known and bounds is not None:
+                start = min(start, bounds.start)  # an earlier record, now gone, gave the real start
+            return Baseline(start, f"writer {one.writer}")
+    return Baseline(0, "no deployment record, so the partition appeared later")

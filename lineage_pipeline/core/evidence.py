@@ -1,0 +1,105 @@
+"""Pure: everything one audit gathered about one topic, and the rules it goes by, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
+from lineage_pipeline.core.coverage import PartitionCoverage
+from lineage_pipeline.core.deployment import Deployment, Isolation
+from lineage_pipeline.core.memory import Memory
+
+BookStatus = Literal["read", "not-consulted", "unreadable"]
+
+
+@dataclass(frozen=True)
+class IndexEvidence:
+    """What the index said. `problems`: a sentence per refused file, or why nothing could be read.
+
+    `deployments` are ordered by start; `deployment_problems`: a sentence per refused record. `newest`: when the store
+    took the newest file of the topic, epoch seconds; None without files.
+    """
+
+    status: BookStatus
+    coverage: Mapping[int, PartitionCoverage] = field(default_factory=dict)
+    deployments: tuple[Deployment, ...] = ()
+    problems: tuple[str, ...] = ()
+    deployment_problems: tuple[str, ...] = ()
+    newest: float | None = None
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class BrokerEvidence:
+    """What the broker said, after the index was read. `problem`: why it could not be read."""
+
+    status: BookStatus
+    snapshot: BrokerSnapshot | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class AuditRules:
+    """What the settings say. `settle` and `max_delay` in seconds; the baseline and isolation serve foreign indexes."""
+
+    settle: float = 180.0
+    max_delay: float = 900.0
+    baseline: Literal["earliest", "seeded"] | Mapping[int, int] = "seeded"
+    isolation: Isolation = "read_committed"
+
+
+@dataclass(frozen=True)
+class AuditEvidence:
+    """One look at one topic: index first, then broker. `audited_at` is an aware UTC time."""
+
+    topic: str
+    audited_at: datetime
+    index: IndexEvidence
+    broker: BrokerEvidence = field(default_factory=lambda: BrokerEvidence("not-consulted"))
+    rules: AuditRules = field(default_factory=AuditRules)
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def isolation(self) -> Isolation:
+        """The writer's isolation level: the newest deployment record's, else the settings'."""
+        return self.index.deployments[-1].isolation if self.index.deployments else self.rules.isolation
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that keeps the evidence about the whole topic from being whole, a sentence each."""
+        known = {one.writer for one in self.index.deployments}
+        broken = [
+            f"deployment record {one.writer} continues {one.previous}, whose record is gone"
+            for one in self.index.deployments
+            if one.previous is not None and one.previous not in known
+        ]
+        asked = [self.broker.problem] if self.broker.problem else []
+        identity = [self.incarnation_problem] if self.incarnation_problem else []
+        return (*self.index.problems, *self.index.deployment_problems, *broken, *asked, *identity)
+
+    def partition_problem(self, partition: int) -> str | None:
+        """What keeps the evidence about one partition from being whole, beside `problems`."""
+        snapshot = self.broker.snapshot
+        if snapshot is None:
+            return None
+        offsets = snapshot.partitions.get(partition)
+        if offsets is None:
+            return f"partition {partition} is not among the broker's"
+        return f"partition {partition}: {offsets.error}" if offsets.error else None
+
+    @property
+    def incarnation_problem(self) -> str | None:
+        """Why offsets of different incarnations of the topic may be mixed; None when they cannot."""
+        snapshot = self.broker.snapshot
+        seen = [(one.cluster_id, one.topic_id, f"writer {one.writer}") for one in self.index.deployments]
+        if snapshot is not None:
+            seen.append((snapshot.cluster_id, snapshot.topic_id, "the broker"))
+        clusters = {cluster for cluster, _, _ in seen}
+        topics = {topic_id for _, topic_id, _ in seen if topic_id is not None}  # None: that broker knows no ids
+        if len(clusters) <= 1 and len(topics) <= 1:
+            return None
+        told = "; ".join(f"{who} says {cluster}/{topic_id}" for cluster, topic_id, who in (*seen[:2], *seen[-1:]))
+        return f"the topic was recreated or is another cluster's: {told}"

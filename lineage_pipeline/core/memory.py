@@ -1,0 +1,63 @@
+"""Pure: what an auditor brings along from earlier looks, as values. Empty in a first audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lineage_pipeline.core.classes import OffsetClass
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+
+
+@dataclass(frozen=True)
+class ObservedPartition:
+    """What one earlier look saw of one partition: the ends of that time, and the due offsets nobody accounted for."""
+
+    last_stable: int | None = None
+    high_watermark: int | None = None
+    committed: int | None = None
+    holes: RangeSet = EMPTY
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One earlier look at the topic with the broker. `observed_at`: aware UTC time, by the auditor's own clock."""
+
+    observed_at: datetime
+    partitions: Mapping[int, ObservedPartition]
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What re-reading a hole showed: its class, cause and the sentence that goes into the report."""
+
+    partition: int
+    range: OffsetRange
+    offset_class: OffsetClass
+    cause: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """A gap that a person took on."""
+
+    partition: int
+    range: OffsetRange
+    reason: str
+    author: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Everything earlier looks left: observations, resolutions, accepted gaps and baselines, all of this incarnation.
+
+    `transactional`: the topic is known to hold transactions, so a hole may be a marker.
+    """
+
+    observations: tuple[Observation, ...] = ()
+    resolutions: tuple[Resolution, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
+    baselines: Mapping[int, int] = field(default_factory=dict)
+    transactional: bool = False
