@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from lineage_pipeline.core.decision import decide_partition
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.memory import Observation, ObservedPartition
@@ -13,8 +15,11 @@ def audit(evidence: AuditEvidence) -> AuditReport:
     return build_report(evidence, tuple(decide_partition(one, evidence) for one in _partitions(evidence)))
 
 
-def observation(evidence: AuditEvidence, report: AuditReport) -> Observation | None:
-    """What this audit leaves for the next one to compare with; None when the broker was not read."""
+def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datetime) -> Observation | None:
+    """What this audit leaves for the next one to compare with; None when a book was not read.
+
+    `finished_at`: when the gathering was over, so that an observation never counts as older than it is.
+    """
     snapshot = evidence.broker.snapshot
     if snapshot is None or evidence.index.status != "read":
         return None
@@ -25,7 +30,7 @@ def observation(evidence: AuditEvidence, report: AuditReport) -> Observation | N
             seen[one.partition] = ObservedPartition(
                 offsets.last_stable, offsets.high_watermark, offsets.committed, one.decision.holes
             )
-    return Observation(evidence.audited_at, seen)
+    return Observation(finished_at, seen)
 
 
 def _partitions(evidence: AuditEvidence) -> list[int]:

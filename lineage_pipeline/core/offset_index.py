@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import numpy.typing as npt
@@ -64,9 +65,28 @@ class IndexRow:
     leader_epoch: int | None = None
     writer: str | None = None
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the row counts exactly one record per offset of its range."""
+        return self.record_count == self.max_offset - self.min_offset + 1
+
     def to_json(self) -> dict[str, int | str | None]:
-        """The row as a JSON object with the file's column names; times stay milliseconds."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """The row as a JSON object with the file's column names; times as ISO 8601 in UTC."""
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: iso_time(value) if name in _TIMES and value is not None else value for name, value in row.items()}
+
+
+_TIMES = frozenset(column.name for column in COLUMNS if column.kind == "timestamp")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def iso_time(milliseconds: int) -> str:
+    """`2026-11-22T22:00:00.000Z`; the number itself for a time outside of the years 1 to 9999."""
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return str(milliseconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,118 @@
+"""Use case: audit one topic. Gather (index listing first, then broker), decide (pure), report.
+
+Reads books, never the environment; the clock and waiting are passed in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from lineage_pipeline.books.broker_book import BrokerBook
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, read_index
+from lineage_pipeline.books.object_store import ObjectStore, open_store
+from lineage_pipeline.core.audit import audit, observation
+from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
+from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.errors import BrokerError, UsageError
+from lineage_pipeline.settings import Settings, TopicSettings
+
+Clock = Callable[[], datetime]
+LATEST = "latest.json"
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """What to audit and by which rules. `broker` is None for an audit of the index alone."""
+
+    index: IndexPath
+    broker: BrokerBook | None = None
+    group: str | None = None
+    rules: AuditRules = field(default_factory=AuditRules)
+
+
+def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]) -> AuditRequest:
+    """The request that the settings describe, with these `books` (of index, broker and lake).
+
+    Raises UsageError for books that cannot be audited by.
+    """
+    chosen = set(books)
+    if "index" not in chosen or chosen - {"index", "broker"}:
+        shown = ",".join(sorted(chosen)) or "none"
+        raise UsageError(
+            f"books {shown}: this version audits `index` or `index,broker`; the index is always one of them"
+        )
+    rules = AuditRules(settings.settle_seconds(topic), topic.max_delay, topic.baseline, topic.isolation)
+    return AuditRequest(index_path(settings, topic), _broker(settings, chosen), topic.group, rules)
+
+
+def index_path(settings: Settings, topic: TopicSettings) -> IndexPath:
+    """Where the topic's index is, and whether another configured topic uses the same path."""
+    uri = topic.paths.offset_index
+    sharing = [one.name for one in settings.topics if one.paths.offset_index.rstrip("/") == uri.rstrip("/")]
+    return IndexPath(open_store(uri, settings.aws), topic.name, sole=len(sharing) <= 1)
+
+
+def audit_topic(request: AuditRequest, now: Clock, memory: Memory | None = None) -> AuditReport:
+    """One audit. Books that cannot be read do not raise: they are in the report, which then is not complete."""
+    return audit(gather(request, now, memory))
+
+
+def audit_twice(
+    request: AuditRequest, now: Clock, wait: Callable[[float], None], memory: Memory | None = None
+) -> AuditReport:
+    """An audit and, when it found a hole for the first time, a second one at least `settle` seconds later.
+
+    `wait` is called with the seconds to wait, as often as needed.
+    """
+    evidence = gather(request, now, memory)
+    first = audit(evidence)
+    looked = observation(evidence, first, now())
+    suspected = any(one.cause == "suspected" for partition in first.partitions for one in partition.ranges)
+    if looked is None or not suspected:
+        return first
+    while (left := request.rules.settle - (now() - looked.observed_at).total_seconds()) > 0:
+        wait(left)
+    before = memory or Memory()
+    return audit_topic(request, now, replace(before, observations=(*before.observations, looked)))
+
+
+def gather(request: AuditRequest, now: Clock, memory: Memory | None = None) -> AuditEvidence:
+    """Everything there is to know: index first, then broker, so that an index row is never newer than the log's end."""
+    audited_at = now()
+    index = read_index(request.index)
+    return AuditEvidence(
+        topic=request.index.topic,
+        audited_at=audited_at,
+        index=index,
+        broker=_ask(request),
+        rules=request.rules,
+        memory=memory or Memory(),
+    )
+
+
+def store_report(store: ObjectStore, report: AuditReport) -> str:
+    """Put the report's JSON beside the data, replacing the last one, and return its key. Raises StoreError."""
+    key = f"{TOPIC_DIRECTORY}{report.topic}/{LATEST}"
+    store.put(key, json.dumps(report.to_json()).encode())
+    return key
+
+
+def _ask(request: AuditRequest) -> BrokerEvidence:
+    if request.broker is None:
+        return BrokerEvidence("not-consulted")
+    try:
+        return BrokerEvidence("read", request.broker.snapshot(request.index.topic, request.group))
+    except BrokerError as error:
+        return BrokerEvidence("unreadable", problem=f"the broker could not be read: {error}")
+
+
+def _broker(settings: Settings, books: set[str]) -> BrokerBook | None:
+    if "broker" not in books:
+        return None
+    from lineage_pipeline.books.kafka_offsets import KafkaBook  # noqa: PLC0415 - an index-only audit needs no client
+
+    return KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties)
