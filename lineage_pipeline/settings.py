@@ -118,7 +118,7 @@ class TopicSettings(_Model):
     settle: Annotated[int, Field(ge=1)] | None = None
     max_delay: Annotated[int, Field(ge=1)] = 900
     retention: Retention = Retention()
-    baseline: Literal["earliest", "seeded"] | dict[int, Annotated[int, Field(ge=0)]] = "seeded"
+    baseline: Literal["earliest", "seeded"] | dict[int, Annotated[int, Field(ge=0)]] = "earliest"
     owners: tuple[str, ...] = ()
     audit: AuditPlan = AuditPlan()
 

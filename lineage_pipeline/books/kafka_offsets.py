@@ -38,15 +38,10 @@ _ADMIN: Any = confluent_kafka.admin  # it hands names on without declaring that 
 _EARLIEST = _ADMIN.OffsetSpec.earliest()
 _LATEST = _ADMIN.OffsetSpec.latest()
 
-
 _COMING_UP = frozenset(
     {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
 )
 _PAUSE_SECONDS = 0.25
-
-
-class _ComingUpError(Exception):
-    """The answer of a coordinator that will be ready in a moment."""
 
 
 class KafkaBook:
@@ -131,14 +126,15 @@ class KafkaBook:
         """
         deadline = time.monotonic() + self._timeout
         while True:
-            try:
-                return self._ask_once(what, request)
-            except _ComingUpError as error:
-                if time.monotonic() > deadline:
-                    raise self._unreachable(what, str(error)) from None
-                time.sleep(_PAUSE_SECONDS)
+            answer = self._answer(what, request)
+            if not isinstance(answer, KafkaException):
+                return answer
+            if _code(answer) not in _COMING_UP or time.monotonic() > deadline:
+                raise self._mapped(what, answer)
+            time.sleep(_PAUSE_SECONDS)
 
-    def _ask_once(self, what: str, request: Callable[[], Any]) -> Any:
+    def _answer(self, what: str, request: Callable[[], Any]) -> Any:
+        """The answer, None for a group that does not exist, or the KafkaException that came instead."""
         try:
             return request().result(self._timeout + 5)
         except FutureTimeout:
@@ -146,16 +142,14 @@ class KafkaBook:
         except (TypeError, ValueError) as error:
             raise BrokerError(f"cannot {what}: {self._masked(error)}") from None
         except KafkaException as error:
-            code = _code(error)
-            if code == KafkaError.GROUP_ID_NOT_FOUND:
-                return None
-            if code in _COMING_UP:
-                raise _ComingUpError(self._masked(error)) from None
-            if code in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}:
-                raise UnknownTopicError(
-                    f"Kafka at {self._bootstrap} has no such topic (asked to {what}): check KAFKA_TOPIC and the address"
-                ) from None
-            raise self._unreachable(what, self._masked(error)) from None
+            return None if _code(error) == KafkaError.GROUP_ID_NOT_FOUND else error
+
+    def _mapped(self, what: str, error: KafkaException) -> BrokerError:
+        if _code(error) in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}:
+            return UnknownTopicError(
+                f"Kafka at {self._bootstrap} has no such topic (asked to {what}): check KAFKA_TOPIC and the address"
+            )
+        return self._unreachable(what, self._masked(error))
 
     def _describe(self, admin: AdminClient, topic: str) -> tuple[str | None, list[int]]:
         """Topic id, None where the broker knows none, and the partitions' numbers."""

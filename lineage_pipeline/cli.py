@@ -1,0 +1,95 @@
+"""The `lineage` command: parse, call, exit code. What a command does stands in its own module.
+
+Exit codes: 0 done or complete, 1 loss, 2 usage, 3 undetermined, 4 could not run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from lineage_pipeline import __version__
+from lineage_pipeline.errors import LineageError
+
+# name -> module and attribute; imported when the command is used, so that --help stays quick
+_COMMANDS = {
+    "demo": ("lineage_pipeline.local.demo_command", "demo_command"),
+    "up": ("lineage_pipeline.local.up_command", "up_command"),
+    "produce": ("lineage_pipeline.local.produce_command", "produce_command"),
+    "job": ("lineage_pipeline.job_command", "job_command"),
+    "audit": ("lineage_pipeline.audit_command", "audit_command"),
+    "locate": ("lineage_pipeline.audit_command", "locate_command"),
+    "sql": ("lineage_pipeline.sql_command", "sql_command"),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported on use; each takes --config, as the group does."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), attribute)
+        _accept_config(command)
+        return command
+
+
+def _accept_config(command: click.Command) -> None:
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _accept_config(child)
+    elif not any(parameter.name == "config" for parameter in command.params):
+        command.params.append(_config_option())
+
+
+def _remember_config(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        os.environ["LINEAGE_CONFIG"] = str(value.resolve())
+
+
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_config,
+        help="Settings file; LINEAGE_CONFIG or ./lineage.yaml otherwise.",
+    )
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, params=[_config_option()])
+@click.version_option(__version__, prog_name="lineage")
+def lineage() -> None:
+    """Prove that every record a Flink job moved from Kafka reached the lake.
+
+    Example: lineage demo
+    """
+
+
+def main() -> None:
+    """Run the command line; a LineageError becomes one sentence on stderr and its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        sys.exit(lineage(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except LineageError as error:
+        click.echo(f"lineage: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

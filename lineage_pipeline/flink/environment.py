@@ -1,0 +1,141 @@
+"""The table environment of the job: Flink's configuration, the decode function, and the JVM it all runs in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import lineage_pipeline
+from lineage_pipeline.core.record_schema import RecordSchema
+from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.flink.tables import DECODE_FUNCTION, JobTables, create_tables, create_views
+
+if TYPE_CHECKING:
+    from pyflink.table import TableEnvironment
+
+MAX_PARALLELISM = 128  # fixed for the life of the state: the job rescales up to it
+# A partition idle for longer than this only starts a new run. The islands expire at half of it, see offset_index.sql.
+DEFAULT_STATE_TTL_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Everything the job is built from. Times in seconds; `tables` may hold secrets and is not shown."""
+
+    topic: str
+    schema: RecordSchema
+    tables: JobTables = field(repr=False)
+    checkpoint_interval: float
+    parallelism: int = 1
+    state_ttl: float = DEFAULT_STATE_TTL_SECONDS
+    jars: tuple[Path, ...] = ()  # empty on a cluster whose lib/ holds them
+    rest_port: int | None = None  # of the local mini cluster's REST and UI
+    cluster_url: str | None = None  # of a running session cluster to submit to
+    properties: Mapping[str, str] = field(default_factory=dict)  # further Flink options, such as S3's
+
+
+def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None) -> dict[str, str]:
+    """Flink's configuration for one start. `checkpoints`: URI of the deployment's own directory."""
+    options = {
+        "execution.runtime-mode": "STREAMING",
+        "parallelism.default": str(config.parallelism),
+        "pipeline.max-parallelism": str(MAX_PARALLELISM),
+        "pipeline.name": f"flink-lineage {config.topic}",
+        "execution.checkpointing.interval": f"{round(config.checkpoint_interval * 1000)} ms",
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.unaligned.enabled": "false",  # the index's flush point must equal the data's cut
+        "execution.checkpointing.dir": f"{checkpoints}/checkpoints",
+        "execution.checkpointing.savepoint-dir": f"{checkpoints}/savepoints",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "2",
+        # Bounded: a job that cannot run must fail where a person sees it, not restart for ever.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": "5",
+        "table.local-time-zone": "UTC",
+        "table.exec.mini-batch.enabled": "true",
+        # Bundles are flushed by the checkpoint barrier, never by this clock.
+        "table.exec.mini-batch.allow-latency": f"{round(max(3600.0, 100 * config.checkpoint_interval))} s",
+        "table.exec.mini-batch.size": "1000000",
+        "table.exec.state.ttl": f"{round(config.state_ttl * 1000)} ms",
+        "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",  # decode once, not once per sink
+        "table.plan.compile.catalog-objects": "SCHEMA",  # no option, hence no secret, in the plan
+        "python.fn-execution.bundle.size": "100000",
+        "python.fn-execution.arrow.batch.size": "10000",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        **config.properties,
+    }
+    if config.jars:
+        options["pipeline.jars"] = ";".join(jar.resolve().as_uri() for jar in config.jars)
+    if config.rest_port is not None:
+        options |= {"rest.port": str(config.rest_port), "rest.bind-address": "127.0.0.1", "rest.address": "127.0.0.1"}
+    if config.cluster_url is not None:
+        options |= _cluster_options(config.cluster_url)
+    if restore_from is not None:
+        options["execution.state-recovery.path"] = restore_from
+    return options
+
+
+def _cluster_options(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(f"FLINK_REST_URL {url!r} is no address of a cluster: write http://host:8081")
+    return {
+        "execution.target": "remote",
+        "rest.address": parts.hostname,
+        "rest.port": str(parts.port or (443 if parts.scheme == "https" else 8081)),
+        "security.ssl.rest.enabled": str(parts.scheme == "https").lower(),
+        # The workers unpickle the decode function, so they need this package.
+        "python.files": str(Path(lineage_pipeline.__file__).parent),
+    }
+
+
+def prepare_jvm(java_home: Path | None, log_dir: Path | None) -> None:
+    """Set what pyflink reads from the process environment when it starts its JVM. Before the first pyflink import."""
+    if java_home is not None:
+        os.environ["JAVA_HOME"] = str(java_home)
+    if log_dir is not None:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        os.environ["FLINK_LOG_DIR"] = str(log_dir.resolve())
+    os.environ.setdefault("LOG4J_PROPERTIES", str(Path(__file__).with_name("log4j.properties")))
+
+
+def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnvironment:
+    """A table environment with the job's tables, views and decode function. Starts the JVM; no job runs yet."""
+    from pyflink.common import Configuration  # noqa: PLC0415 - starts slowly, and only here it is needed
+    from pyflink.table import EnvironmentSettings, TableEnvironment  # noqa: PLC0415
+
+    configuration = Configuration()
+    for key, value in options.items():
+        configuration.set_string(key, value)
+    settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
+    environment: TableEnvironment = TableEnvironment.create(settings)
+    if config.schema.format != "raw":
+        environment.create_temporary_system_function(DECODE_FUNCTION, _decode_function(config.schema))
+    for statement in [
+        *create_tables(config.tables, config.schema),
+        *create_views(config.schema, island_ttl_ms(config)),
+    ]:
+        environment.execute_sql(statement)
+    return environment
+
+
+def island_ttl_ms(config: JobConfig) -> int:
+    """How long an idle island is remembered: half of the general state's time, see offset_index.sql."""
+    return round(config.state_ttl * 1000) // 2
+
+
+def _decode_function(schema: RecordSchema) -> Any:
+    """The vectorised UDF; the worker rebuilds the decoder from (format, schema text)."""
+    from pyflink.table.udf import udf  # noqa: PLC0415 - imports pyflink, as does the next
+
+    from lineage_pipeline.flink.decode_function import BatchDecode  # noqa: PLC0415
+
+    return udf(BatchDecode(schema.format, schema.text), result_type=schema.transport_type, func_type="pandas")

@@ -1,0 +1,53 @@
+"""What a failed job says, as one sentence that names the remedy. Pure: text in, text out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MAX_CAUSE = 600
+_CAUSE = re.compile(r"^\s*(?:Caused by: )?((?:[a-zA-Z_$][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error)\b.*)$", re.MULTILINE)
+_KNOWN = (
+    (
+        "OffsetOutOfRange",
+        "records at the job's position were deleted from {topic} before they were read: they are lost to this job. Go"
+        " on behind them with `lineage job run --skip-expired`; the audit keeps them as missing (expired)",
+    ),
+    (
+        "NoOffsetForPartition",
+        "a partition of {topic} has no committed offset in the job's group: start with `lineage job run`, which writes"
+        " them, and let nothing else reset the group",
+    ),
+    (
+        "TopicAuthorizationException",
+        "the job may not read {topic}: grant Read and Describe on the topic",
+    ),
+    (
+        "GroupAuthorizationException",
+        "the job may not use its consumer group: grant Read on the group",
+    ),
+    (
+        "UnknownTopicOrPartition",
+        "the topic {topic} or one of its partitions does not exist any more: check it with Kafka's own tools",
+    ),
+    (
+        "No space left on device",
+        "the disk is full: free some space and start again; nothing is lost, the job resumes from its last checkpoint",
+    ),
+)
+
+
+def failure_sentence(topic: str, trace: str, secrets: Iterable[str] = ()) -> str:
+    """One sentence for a Java stack trace: a known remedy and the root cause, without any of the `secrets`."""
+    causes = _CAUSE.findall(trace)
+    root = (causes[-1] if causes else trace.strip().splitlines()[-1] if trace.strip() else "no reason given").strip()
+    remedy = next((text.format(topic=topic) for mark, text in _KNOWN if mark in trace), None)
+    sentence = f"{remedy} ({root[:MAX_CAUSE]})" if remedy else f"the job for {topic} failed: {root[:MAX_CAUSE]}"
+    return redacted(sentence, secrets)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret of at least four characters replaced; shorter ones would blank out ordinary words."""
+    for secret in sorted((s for s in secrets if len(s) >= 4), key=len, reverse=True):  # noqa: PLR2004 - see docstring
+        text = text.replace(secret, "***")
+    return text

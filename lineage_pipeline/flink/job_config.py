@@ -1,0 +1,96 @@
+"""From settings to the job's configuration: paths as Flink sees them, schema, source options, S3's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from lineage_pipeline.core.record_schema import RecordSchema, record_schema
+from lineage_pipeline.errors import SchemaError
+from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS, JobConfig
+from lineage_pipeline.flink.kafka_options import source_options
+from lineage_pipeline.flink.tables import JobTables
+from lineage_pipeline.settings import Settings, TopicSettings
+
+_S3_OPTIONS = {
+    "AWS_ENDPOINT_URL": "s3.endpoint",
+    "AWS_ACCESS_KEY_ID": "s3.access-key",
+    "AWS_SECRET_ACCESS_KEY": "s3.secret-key",
+    "AWS_REGION": "s3.endpoint.region",
+}
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What the command line adds to the settings for one run of the job. Times in seconds."""
+
+    parallelism: int = 1
+    rest_port: int | None = None
+    state_ttl: float = DEFAULT_STATE_TTL_SECONDS
+    jars: tuple[Path, ...] = ()
+    java_home: Path | None = None
+    log_dir: Path | None = None
+    cluster_url: str | None = None  # REST address of a running cluster; a mini cluster in this process otherwise
+    detached: bool = False  # submit and return; the cluster keeps the job
+
+
+def job_config(
+    settings: Settings, topic: TopicSettings, options: JobOptions, reset: Literal["none", "earliest"] = "none"
+) -> JobConfig:
+    """The job's configuration. Raises SettingsError or SchemaError for what cannot become a job."""
+    properties = {key: value.get_secret_value() for key, value in settings.kafka.properties.items()}
+    tables = JobTables(
+        source_options=source_options(
+            topic.name, topic.group, settings.kafka.bootstrap_servers, properties, topic.isolation, reset
+        ),
+        output=flink_uri(topic.paths.output),
+        quarantine=flink_uri(topic.paths.quarantine),
+        offset_index=flink_uri(topic.paths.offset_index),
+    )
+    return JobConfig(
+        topic=topic.name,
+        schema=load_schema(topic),
+        tables=tables,
+        checkpoint_interval=settings.checkpoint_interval,
+        parallelism=options.parallelism,
+        state_ttl=options.state_ttl,
+        jars=options.jars,
+        rest_port=options.rest_port,
+        cluster_url=options.cluster_url,
+        properties=_s3_options({name: value.get_secret_value() for name, value in settings.aws.items()}),
+    )
+
+
+def load_schema(topic: TopicSettings) -> RecordSchema:
+    """The topic's record schema; the demo's two-field record for avro when none is configured.
+
+    Raises SchemaError when the file cannot be read or the schema cannot become a table.
+    """
+    if topic.format == "raw":
+        return record_schema("raw")
+    if topic.record_schema is None:
+        text = resources.files("lineage_pipeline").joinpath("local/demo_record.avsc").read_text(encoding="utf-8")
+    else:
+        try:
+            text = topic.record_schema.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SchemaError(
+                f"the schema file {topic.record_schema} of topic {topic.name} cannot be read: {error}"
+            ) from None
+    return record_schema(topic.format, text)
+
+
+def flink_uri(path: str) -> str:
+    """The path as Flink's file systems take it: a URI; a plain directory is made absolute."""
+    return path.rstrip("/") if "://" in path else f"file://{Path(path).expanduser().resolve().as_posix()}"
+
+
+def _s3_options(aws: Mapping[str, str]) -> dict[str, str]:
+    options = {flink: aws[name] for name, flink in _S3_OPTIONS.items() if name in aws}
+    if "AWS_ENDPOINT_URL" in aws:
+        options["s3.path.style.access"] = "true"
+    # With markers removed, Hadoop deletes "directories" that other writers still use and the job hangs in retries.
+    return {**options, "fs.s3a.directory.marker.retention": "keep"} if options else {}

@@ -1,0 +1,127 @@
+"""The job's tables, views and inserts as SQL text. Pure: strings in, strings out; nothing is executed here.
+
+Every `CREATE TABLE` takes its options from `JobTables`, so the compiled plan (which holds schemas only) never sees a
+path, an address or a secret. Columns and partition directories are docs/offset-index.md and contract "Files".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from string import Template
+
+from lineage_pipeline.core.record_schema import RecordSchema
+
+DECODE_FUNCTION = "decode_value"
+# Stands in the compiled plan where the deployment's id belongs; replaced as text at every start.
+WRITER_PLACEHOLDER = "@lineage-writer@"
+
+_PARQUET = {
+    "connector": "filesystem",
+    "format": "parquet",
+    "parquet.compression": "ZSTD",
+    # Without these Flink writes INT96 in the session's zone.
+    "parquet.write.int64.timestamp": "true",
+    "parquet.timestamp.time.unit": "millis",
+    "parquet.utc-timezone": "true",
+}
+
+
+@dataclass(frozen=True)
+class JobTables:
+    """Where the tables are: the source's connector options and three directories (Flink file system URIs)."""
+
+    source_options: Mapping[str, str] = field(repr=False)  # may hold secrets
+    output: str
+    quarantine: str
+    offset_index: str
+
+
+def create_tables(tables: JobTables, schema: RecordSchema) -> list[str]:
+    """CREATE TABLE statements of the source and the three sinks."""
+    hive = "kafka_topic STRING, dt STRING"
+    fields = "".join(f"{column}, " for column in schema.table_columns)
+    coordinates = "kafka_partition INT, kafka_offset BIGINT, kafka_timestamp TIMESTAMP_LTZ(3)"
+    source = f"""CREATE TEMPORARY TABLE kafka_source (
+  payload BYTES,
+  kafka_topic STRING NOT NULL METADATA FROM 'topic' VIRTUAL,
+  kafka_partition INT NOT NULL METADATA FROM 'partition' VIRTUAL,
+  kafka_offset BIGINT NOT NULL METADATA FROM 'offset' VIRTUAL,
+  kafka_timestamp TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL,
+  leader_epoch INT METADATA FROM 'leader-epoch' VIRTUAL,
+  arrived AS PROCTIME()
+) WITH ({_options(tables.source_options)})"""
+    sinks = {
+        "data": (f"{fields}{coordinates}, {hive}, `hour` STRING", "kafka_topic, dt, `hour`", tables.output, {}),
+        "quarantine": (f"{coordinates}, error STRING, payload BYTES, {hive}", "kafka_topic, dt", tables.quarantine, {}),
+        "offset_index": (
+            "kafka_partition INT, min_offset BIGINT, max_offset BIGINT, record_count BIGINT,"
+            " window_start TIMESTAMP_LTZ(3), quarantined_count BIGINT, window_end TIMESTAMP_LTZ(3),"
+            f" max_timestamp TIMESTAMP_LTZ(3), leader_epoch INT, writer STRING, {hive}",
+            "kafka_topic, dt",
+            tables.offset_index,
+            {"sink.parallelism": "1"},  # one index file per checkpoint, whatever the job's parallelism
+        ),
+    }
+    return [
+        source,
+        *(
+            f"CREATE TEMPORARY TABLE {name} ({columns}) PARTITIONED BY ({partitions})"
+            f" WITH ({_options({**_PARQUET, 'path': path, **extra})})"
+            for name, (columns, partitions, path, extra) in sinks.items()
+        ),
+    ]
+
+
+def create_views(schema: RecordSchema, island_ttl_ms: int) -> list[str]:
+    """CREATE VIEW statements: `decoded` (one row per record), then the chain that ends in `offset_runs`."""
+    common = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, leader_epoch, arrived, payload"
+    if schema.format == "raw":
+        decoded = (
+            f"CREATE TEMPORARY VIEW decoded AS SELECT {common}, CAST(0 AS BIGINT) AS quarantined FROM kafka_source"
+        )
+        views = [decoded]
+    else:
+        views = [
+            f"CREATE TEMPORARY VIEW with_record AS SELECT {common}, {DECODE_FUNCTION}(payload) AS record"
+            " FROM kafka_source",
+            f"CREATE TEMPORARY VIEW decoded AS SELECT {common}, record,"
+            " CASE WHEN record.`error` IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END AS quarantined"
+            " FROM with_record",
+        ]
+    chain = resources.files(__package__).joinpath("sql/offset_index.sql").read_text(encoding="utf-8")
+    code = "\n".join(line for line in chain.splitlines() if not line.startswith("--"))
+    statements = Template(code).substitute(island_ttl=f"{island_ttl_ms}ms").split(";")
+    return [*views, *(statement.strip() for statement in statements if statement.strip())]
+
+
+def inserts(schema: RecordSchema) -> list[str]:
+    """The three INSERT statements of the one statement set. Directories are named by processing time in UTC."""
+    now = "CURRENT_TIMESTAMP"  # per record in streaming mode; a producer's clock must not name directories
+    day, hour = f"DATE_FORMAT({now}, 'yyyy-MM-dd')", f"DATE_FORMAT({now}, 'HH')"
+    coordinates = "kafka_partition, kafka_offset, kafka_timestamp"
+    if schema.format == "raw":
+        data = f"INSERT INTO data SELECT payload, {coordinates}, kafka_topic, {day}, {hour} FROM decoded"
+        bad = "SELECT {}, CAST(NULL AS STRING), payload, kafka_topic, {} FROM decoded WHERE quarantined > 0"
+    else:
+        fields = "".join(f"{column.projection('record')}, " for column in schema.columns)
+        data = (
+            f"INSERT INTO data SELECT {fields}{coordinates}, kafka_topic, {day}, {hour}"
+            " FROM decoded WHERE record.`error` IS NULL"
+        )
+        bad = "SELECT {}, record.`error`, payload, kafka_topic, {} FROM decoded WHERE record.`error` IS NOT NULL"
+    index = (
+        "INSERT INTO offset_index SELECT kafka_partition, min_offset, max_offset, record_count, window_start,"
+        " quarantined_count, window_end, max_timestamp, leader_epoch,"
+        f" '{WRITER_PLACEHOLDER}', kafka_topic, {day} FROM offset_runs"
+    )
+    return [data, f"INSERT INTO quarantine {bad.format(coordinates, day)}", index]
+
+
+def _options(options: Mapping[str, str]) -> str:
+    return ", ".join(f"'{_escape(key)}' = '{_escape(value)}'" for key, value in options.items())
+
+
+def _escape(text: str) -> str:
+    return text.replace("'", "''")

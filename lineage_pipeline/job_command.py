@@ -1,0 +1,106 @@
+"""`lineage job run` and `lineage job plan`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from lineage_pipeline.books.kafka_offsets import KafkaBook
+from lineage_pipeline.core.job_start import StartRequest
+from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS
+from lineage_pipeline.flink.job import JobRun, compiled_plan, run_job
+from lineage_pipeline.flink.job_config import JobOptions
+from lineage_pipeline.local.jars import cache_folder, fetch_jars
+from lineage_pipeline.local.java import check_python, find_java
+from lineage_pipeline.local.state_lock import StateLock
+from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+
+
+@click.group("job")
+def job_command() -> None:
+    """The PyFlink job that moves one topic into the lake and writes its offset index."""
+
+
+@job_command.command("run")
+@click.option("--topic", help="Which topic, when several are configured.")
+@click.option("--parallelism", type=click.IntRange(1, 128), default=1, show_default=True)
+@click.option("--rest-port", type=click.IntRange(1, 65535), help="Serve Flink's UI and REST on 127.0.0.1 at this port.")
+@click.option(
+    "--state-ttl",
+    type=click.FloatRange(min=1),
+    default=DEFAULT_STATE_TTL_SECONDS,
+    show_default=True,
+    help="Seconds after which the index forgets an idle partition; it then starts a new run.",
+)
+@click.option("--log-dir", type=click.Path(path_type=Path), help="Where Flink logs; pyflink's own folder otherwise.")
+@click.option("--skip-expired", is_flag=True, help="Go on behind records that Kafka deleted before they were read.")
+@click.option("--from-index-end", is_flag=True, help="Start without state behind the index, though the state is lost.")
+def run_command(
+    topic: str | None,
+    skip_expired: bool,
+    from_index_end: bool,
+    **options: object,
+) -> None:
+    """Run the job until Ctrl-C or SIGTERM, which stop it with a savepoint; the next run resumes exactly there.
+
+    Example: lineage job run --topic lineage-input --parallelism 2
+    """
+    settings = load_settings(os.environ)
+    chosen = settings.topic(topic)
+    run = JobRun(
+        settings,
+        chosen,
+        _job_options(settings, **options),
+        KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties),
+        StartRequest(chosen.baseline, skip_expired=skip_expired, from_index_end=from_index_end),
+    )
+    with _only_writer(chosen):
+        run_job(run, _stop_on_signals(), lambda line: click.echo(line, err=True))
+
+
+@job_command.command("plan")
+@click.option("--topic", help="Which topic, when several are configured.")
+def plan_command(topic: str | None) -> None:
+    """Compile the job's plan and print it as JSON; nothing is started or stored.
+
+    Example: lineage job plan | head
+    """
+    settings = load_settings(os.environ)
+    click.echo(compiled_plan(settings, settings.topic(topic), _job_options(settings)))
+
+
+def _job_options(settings: Settings, **options: object) -> JobOptions:
+    check_python()
+    java = find_java(os.environ)
+    jars = tuple(fetch_jars("flink", cache=cache_folder(os.environ)))
+    return JobOptions(jars=jars, java_home=java.home, cluster_url=settings.flink_rest_url, **options)  # type: ignore[arg-type]  # click gives the declared types
+
+
+def _only_writer(topic: TopicSettings) -> AbstractContextManager[object]:
+    """Two jobs writing one topic would double it; a lock says so at once where the checkpoints are on this machine."""
+    path = topic.paths.checkpoints
+    parts = urlsplit(path)
+    if parts.scheme not in {"", "file"}:
+        return nullcontext()
+    return StateLock(Path(parts.path if parts.scheme == "file" else path) / topic.name)
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise click.exceptions.Abort
+        click.echo("stopping with a savepoint; once more to leave at once", err=True)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    return stop

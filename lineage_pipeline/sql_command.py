@@ -1,0 +1,67 @@
+"""`lineage sql`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from lineage_pipeline.lake_sql import LakeSql
+from lineage_pipeline.settings import load_settings
+
+_WIDE = 1000  # columns when nobody looks: a pipe must get every value whole
+
+
+@click.command("sql")
+@click.argument("query")
+@click.option("--topic", help="Which topic, when several are configured.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of objects on stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header on stdout.")
+def sql_command(query: str, topic: str | None, as_json: bool, as_csv: bool) -> None:
+    """Run SQL (DuckDB) over the views offset_index, data and quarantine of a topic.
+
+    Example: lineage sql "SELECT kafka_partition, count(*) FROM data GROUP BY ALL ORDER BY ALL"
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    settings = load_settings(os.environ)
+    lake = LakeSql(settings, settings.topic(topic))
+    for view, path in lake.empty.items():
+        click.echo(f"note: {view} has no files at {path}", err=True)
+    relation = lake.query(query)
+    if relation is None:
+        return
+    columns, rows = relation.columns, relation.fetchall()
+    if as_json:
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=_plain))
+    elif as_csv:
+        _write_csv(columns, rows)
+    else:
+        _write_table(columns, rows)
+
+
+def _write_csv(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    import csv  # noqa: PLC0415 - one of three renderings
+
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    writer.writerows([_plain(value) if isinstance(value, bytes) else value for value in row] for row in rows)
+
+
+def _write_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - one of three renderings
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, row_styles=["", "dim"] if len(rows) > 10 else None)  # noqa: PLR2004 - long tables read better so
+    for row in rows:
+        table.add_row(
+            *("" if value is None else str(_plain(value) if isinstance(value, bytes) else value) for value in row)
+        )
+    Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def _plain(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
