@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import uuid
 from collections.abc import Callable
@@ -46,6 +47,7 @@ _NESTED: Final[dict[str, type | tuple[type, ...]]] = {
     "union": (dict, list, str, bool, int, Decimal),
 }
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_DECIMAL_TEXT: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # Decimal() also takes NaN, 1_0, blanks
 _PLAIN_INT_DIGITS: Final = 30
 _LONG_DIGITS: Final = 19
 _SQL_DECIMAL_DIGITS: Final = 38
@@ -243,12 +245,9 @@ def _decimal_converter(avro_type: AvroType) -> _Converter:
     def convert(value: Any, _size: int) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
             raise _wrong_type("a decimal number", value)
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            raise Undecodable("bad-decimal", shown(value)) from None
-        if not number.is_finite():
+        if isinstance(value, str) and not _DECIMAL_TEXT.fullmatch(value):
             raise Undecodable("bad-decimal", shown(value))
+        number = _number(value) if isinstance(value, str) else Decimal(value)
         return make(decimal_text(unscaled_of(number, precision, scale), precision, scale))
 
     return convert
