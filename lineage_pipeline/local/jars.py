@@ -122,6 +122,7 @@ def _fetch(
 ) -> None:
     partial = cache / "partial"  # ours alone while we hold the lock; a killed run may have left it
     shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     aborted = threading.Event()
 
     with _progress_bar(set_name, jars, console) as advance:
@@ -147,18 +148,16 @@ def _fetch(
 def _fetch_one(jar: LockedJar, cache: Path, report: Report, repositories: Mapping[str, str] | None) -> None:
     problem = DownloadError(f"{jar.coordinates} was not tried")
     for attempt in range(_TRIES):
-        folder = cache / "partial" / jar.sha256 / str(attempt)
-        folder.mkdir(parents=True)
+        partial = cache / "partial" / f"{jar.sha256}.{attempt}"
         try:
-            path = download_jar(jar, folder, report, repositories)
+            found = download_jar(jar, partial, report, repositories)
         except DownloadError as error:
             problem = error
             continue
-        found = _sha256(path)
         if found == jar.sha256:
             target = cache / "jars" / jar.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            partial.replace(target)
             return
         problem = DownloadError(
             f"{jar.coordinates} does not match the lock: expected SHA-256 {jar.sha256}, got {found}; "

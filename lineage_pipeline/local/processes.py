@@ -32,8 +32,9 @@ class ManagedProcess:
     When the owner ends without calling stop, even by kill -9, the guard ends the command and all its descendants.
     """
 
-    def __init__(self, guard: subprocess.Popen[str], pid: int, log_path: Path) -> None:
+    def __init__(self, guard: subprocess.Popen[str], pid: int, log_path: Path, grace: float) -> None:
         self._guard = guard
+        self._grace = grace
         self._exit_code: int | None = None
         self.pid = pid  # of the command, which is also the id of its process group
         self.log_path = log_path
@@ -50,21 +51,23 @@ class ManagedProcess:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         hold: Sequence[int] = (),
+        grace: float = DEFAULT_GRACE_SECONDS,
     ) -> ManagedProcess:
         """Start `command` with its output appended to `log_path`.
 
         `env` replaces the environment; `hold` are file descriptors that stay open until the command has ended
-        (StateLock.fileno, so that the next owner waits for it). Raises ProcessError when it cannot be started and
+        (StateLock.fileno, so that the next owner waits for it); `grace` is how many seconds the command gets to end
+        cleanly, also when the owner has gone without a word. Raises ProcessError when it cannot be started and
         SetupError when the log cannot be written.
         """
         words = [str(word) for word in command]
-        folder = [] if cwd is None else ["--cwd", str(cwd)]
+        options = ["--grace", str(grace), *([] if cwd is None else ["--cwd", str(cwd)])]
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
             _rotate(log_path)
             with log_path.open("ab") as log:
                 guard = subprocess.Popen(
-                    [sys.executable, "-m", "lineage_pipeline.local.guard", *folder, "--", *words],
+                    [sys.executable, "-m", "lineage_pipeline.local.guard", *options, "--", *words],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                     env=None if env is None else dict(env), start_new_session=True, pass_fds=tuple(hold),
                 )  # fmt: skip
@@ -73,7 +76,7 @@ class ManagedProcess:
         assert guard.stdout is not None
         said = guard.stdout.readline().strip()
         if said.startswith("pid "):
-            return cls(guard, int(said.removeprefix("pid ")), log_path)
+            return cls(guard, int(said.removeprefix("pid ")), log_path, grace)
         _close(guard.stdin)
         _close(guard.stdout)
         guard.wait(_GUARD_START_SECONDS)
@@ -107,16 +110,17 @@ class ManagedProcess:
             self._reader.join(pause)  # wakes up early when the command ends
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
-    def stop(self, grace: float = DEFAULT_GRACE_SECONDS) -> int:
+    def stop(self, grace: float | None = None) -> int:
         """End the command and its descendants: TERM, KILL after `grace` seconds (0: KILL at once); return its code.
 
-        May be called again. Raises ProcessError when something survives even that.
+        Without `grace`, the one given at the start counts. May be called again. Raises ProcessError when something survives even that.
         """
+        patience = self._grace if grace is None else grace
         if self._guard.stdin is not None and not self._guard.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
-                self._guard.stdin.write(str(grace))
+                self._guard.stdin.write(str(patience))
             _close(self._guard.stdin)
-        self._reader.join(grace + _KILL_SECONDS)
+        self._reader.join(patience + _KILL_SECONDS)
         try:
             self._guard.wait(_KILL_SECONDS)
         except subprocess.TimeoutExpired:

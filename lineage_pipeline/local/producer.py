@@ -277,13 +277,13 @@ def _paced(plan: ProducerPlan, stop: threading.Event, serve: Callable[[], object
 
 def _retried(what: str, call: Callable[[float], None]) -> None:
     """Commit or abort: the client says itself which errors may be tried again."""
-    for _ in range(_TRANSACTION_TRIES):
-        error = _error_of(call)
-        if error is None:
-            return
-        if not error.retriable():
+    error = _error_of(call)
+    for _ in range(_TRANSACTION_TRIES - 1):
+        if error is None or not error.retriable():
             break
-    raise broker_error(error, what)
+        error = _error_of(call)
+    if error is not None:
+        raise broker_error(error, what)
 
 
 def _error_of(call: Callable[[float], None]) -> KafkaError | None:

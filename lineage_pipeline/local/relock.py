@@ -5,10 +5,9 @@ It trusts what the repository serves at that moment; the diff of the lock is wha
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lineage_pipeline.local.jar_download import download_jar, resolve_closure
@@ -64,10 +63,11 @@ def _measured(coordinates: str) -> LockedJar:
     group, artifact, version, *classifier = coordinates.split(":")
     wanted = LockedJar(group, artifact, version, "".join(classifier), _UNKNOWN_SHA256, 0)
     with tempfile.TemporaryDirectory() as folder:
-        path = download_jar(wanted, Path(folder), lambda _: None)
-        content = path.read_bytes()
-    sys.stderr.write(f"{coordinates} {len(content)}\n")
-    return LockedJar(group, artifact, version, wanted.classifier, hashlib.sha256(content).hexdigest(), len(content))
+        path = Path(folder) / "jar"
+        sha256 = download_jar(wanted, path, lambda _: None)
+        size = path.stat().st_size
+    sys.stderr.write(f"{coordinates} {size}\n")
+    return replace(wanted, sha256=sha256, size=size)
 
 
 if __name__ == "__main__":
