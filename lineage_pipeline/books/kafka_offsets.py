@@ -1,19 +1,22 @@
 """Kafka's book through confluent-kafka: metadata requests only, each with a time limit.
 
 Every look makes a client of its own: a client that was used before answered -1001 as a success after its brokers had
-gone. No request here creates a topic.
+gone. No request here creates a topic. A group's offsets go through a consumer that never subscribes: the admin client's
+calls for them end the process with a segmentation fault when the group's coordinator is just starting (librdkafka
+issue 5040, seen here with 2.16.1 on a fresh broker).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from typing import Any
 
 import confluent_kafka.admin
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -69,7 +72,7 @@ class KafkaBook:
         partitions = [TopicPartition(topic, number) for number in numbers]
         # the order matters: all of these only grow, so a later answer is never below an earlier one
         starts = self._offsets(admin, partitions, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)
-        committed = self._committed(admin, topic, numbers, group)
+        committed = self._committed(topic, numbers, group)
         stable = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_COMMITTED)
         ends = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
         config = self._topic_config(admin, topic)
@@ -90,14 +93,13 @@ class KafkaBook:
         wanted = [TopicPartition(topic, number, offset) for number, offset in sorted(offsets.items())]
         if not wanted:
             return
-        admin = self._admin()
-        request = [ConsumerGroupTopicPartitions(group, wanted)]
-        done = self._ask(
-            f"set the offsets of group {group}",
-            lambda: admin.alter_consumer_group_offsets(request, request_timeout=self._timeout)[group],
-        )
-        refused = [f"{one.partition} ({one.error})" for one in done.topic_partitions if one.error]
-        missing = set(offsets) - {one.partition for one in done.topic_partitions}
+        with self._consumer(group) as consumer:
+            # asking first waits until the group's coordinator is there; a commit would not wait for it
+            self._call(f"read the offsets of group {group}", lambda: consumer.committed(wanted, timeout=self._timeout))
+            what = f"set the offsets of group {group}"
+            done = self._call(what, lambda: consumer.commit(offsets=wanted, asynchronous=False))
+        refused = [f"{one.partition} ({one.error})" for one in done if one.error]
+        missing = set(offsets) - {one.partition for one in done}
         if refused or missing:
             raise BrokerError(
                 f"Kafka at {self._bootstrap} did not set the offsets of group {group} for partitions"
@@ -119,11 +121,25 @@ class KafkaBook:
         except (KafkaException, TypeError, ValueError) as error:
             raise BrokerError(f"kafka.properties are not usable: {self._masked(error)}") from None
 
-    def _ask(self, what: str, request: Callable[[], Any]) -> Any:
-        """The answer to one request; None when the group asked about does not exist, which is no fault.
+    @contextmanager
+    def _consumer(self, group: str) -> Iterator[Consumer]:
+        """A consumer that only carries the group's name: it never subscribes, so it never joins the group."""
+        settings = {**self._config, "group.id": group, "enable.auto.commit": False}
+        try:
+            consumer = Consumer(settings)
+        except (KafkaException, TypeError, ValueError) as error:
+            raise BrokerError(f"kafka.properties are not usable: {self._masked(error)}") from None
+        try:
+            yield consumer
+        finally:
+            consumer.close()
 
-        A group's coordinator that is just starting is asked again until the timeout.
-        """
+    def _ask(self, what: str, request: Callable[[], Any]) -> Any:
+        """The answer to one request of the admin client; None when the group asked about does not exist."""
+        return self._call(what, lambda: request().result(self._timeout + 5))
+
+    def _call(self, what: str, request: Callable[[], Any]) -> Any:
+        """The answer to one request; a group's coordinator that is just starting is asked again until the timeout."""
         deadline = time.monotonic() + self._timeout
         while True:
             answer = self._answer(what, request)
@@ -136,7 +152,7 @@ class KafkaBook:
     def _answer(self, what: str, request: Callable[[], Any]) -> Any:
         """The answer, None for a group that does not exist, or the KafkaException that came instead."""
         try:
-            return request().result(self._timeout + 5)
+            return request()
         except FutureTimeout:
             raise self._unreachable(what, f"no answer within {self._timeout:g} s") from None
         except (TypeError, ValueError) as error:
@@ -184,21 +200,19 @@ class KafkaBook:
         except KafkaException as error:
             return self._masked(error)
 
-    def _committed(
-        self, admin: AdminClient, topic: str, numbers: list[int], group: str | None
-    ) -> dict[int, int | str | None]:
+    def _committed(self, topic: str, numbers: list[int], group: str | None) -> dict[int, int | str | None]:
         """Partition -> the group's next offset, None without one, or why it is not known."""
         if group is None:
             return dict.fromkeys(numbers)
-        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in numbers])]
-        found = self._ask(
-            f"read the offsets of group {group}",
-            lambda: admin.list_consumer_group_offsets(request, request_timeout=self._timeout)[group],
-        )
+        wanted = [TopicPartition(topic, number) for number in numbers]
+        with self._consumer(group) as consumer:
+            found = self._call(
+                f"read the offsets of group {group}", lambda: consumer.committed(wanted, timeout=self._timeout)
+            )
         if found is None:
             return dict.fromkeys(numbers)
         answers: dict[int, int | str | None] = dict.fromkeys(numbers, "the partition is missing in the group's answer")
-        for one in found.topic_partitions:
+        for one in found:
             if one.error:
                 answers[one.partition] = f"committed offset: {one.error}"
             else:
