@@ -53,15 +53,15 @@ def run_command(
     """
     settings = load_settings(os.environ)
     chosen = settings.topic(topic)
-    run = JobRun(
-        settings,
-        chosen,
-        _job_options(settings, **options),
-        KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties),
-        StartRequest(chosen.baseline, skip_expired=skip_expired, from_index_end=from_index_end),
+    run_until_stopped(
+        JobRun(
+            settings,
+            chosen,
+            job_options(settings, **options),
+            KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties),
+            StartRequest(chosen.baseline, skip_expired=skip_expired, from_index_end=from_index_end),
+        )
     )
-    with _only_writer(chosen):
-        run_job(run, _stop_on_signals(), lambda line: click.echo(line, err=True))
 
 
 @job_command.command("plan")
@@ -72,10 +72,17 @@ def plan_command(topic: str | None) -> None:
     Example: lineage job plan | head
     """
     settings = load_settings(os.environ)
-    click.echo(compiled_plan(settings, settings.topic(topic), _job_options(settings)))
+    click.echo(compiled_plan(settings, settings.topic(topic), job_options(settings)))
 
 
-def _job_options(settings: Settings, **options: object) -> JobOptions:
+def run_until_stopped(run: JobRun) -> None:
+    """Run the job in the foreground until SIGINT or SIGTERM; its sentences go to stderr."""
+    with _only_writer(run.topic):
+        run_job(run, _stop_on_signals(), lambda line: click.echo(line, err=True))
+
+
+def job_options(settings: Settings, **options: object) -> JobOptions:
+    """The options of one run, with this machine's Java and the job's jars. Raises SetupError without them."""
     check_python()
     java = find_java(os.environ)
     jars = tuple(fetch_jars("flink", cache=cache_folder(os.environ)))

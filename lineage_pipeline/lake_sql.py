@@ -6,6 +6,7 @@ Files are listed by us and named one by one, so that names beginning with `.` or
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import resources
 from urllib.parse import urlsplit
 
 import duckdb
@@ -25,6 +26,14 @@ _EMPTY = {
     "quarantine": "NULL::INTEGER AS kafka_partition, NULL::BIGINT AS kafka_offset, NULL::TIMESTAMP AS kafka_timestamp,"
     " NULL::VARCHAR AS error, NULL::BLOB AS payload",
 }
+
+
+QUERIES = ("count-gaps", "islands")
+
+
+def named_query(name: str) -> str:
+    """The SQL of one of QUERIES, which docs/audit.md explains."""
+    return resources.files("lineage_pipeline").joinpath(f"queries/{name}.sql").read_text(encoding="utf-8")
 
 
 class LakeSql:

@@ -9,29 +9,32 @@ from typing import Any
 
 import click
 
-from lineage_pipeline.lake_sql import LakeSql
+from lineage_pipeline.lake_sql import QUERIES, LakeSql, named_query
 from lineage_pipeline.settings import load_settings
 
 _WIDE = 1000  # columns when nobody looks: a pipe must get every value whole
 
 
 @click.command("sql")
-@click.argument("query")
+@click.argument("query", required=False)
+@click.option("--named", type=click.Choice(QUERIES), help="A query that comes with the tool: see docs/audit.md.")
 @click.option("--topic", help="Which topic, when several are configured.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of objects on stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV with a header on stdout.")
-def sql_command(query: str, topic: str | None, as_json: bool, as_csv: bool) -> None:
+def sql_command(query: str | None, named: str | None, topic: str | None, as_json: bool, as_csv: bool) -> None:
     """Run SQL (DuckDB) over the views offset_index, data and quarantine of a topic.
 
     Example: lineage sql "SELECT kafka_partition, count(*) FROM data GROUP BY ALL ORDER BY ALL"
     """
+    if (query is None) == (named is None):
+        raise click.UsageError("give either a query or --named, such as: lineage sql --named count-gaps")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     settings = load_settings(os.environ)
     lake = LakeSql(settings, settings.topic(topic))
     for view, path in lake.empty.items():
         click.echo(f"note: {view} has no files at {path}", err=True)
-    relation = lake.query(query)
+    relation = lake.query(query or named_query(str(named)))
     if relation is None:
         return
     columns, rows = relation.columns, relation.fetchall()

@@ -113,7 +113,7 @@ def decide_start(facts: StartFacts, request: StartRequest) -> Start:
     if facts.last.has_index_rows:
         raise StartRefusedError(
             f"the last run ({facts.last.writer}) wrote index rows, but no checkpoint of it is left: restore the"
-            " checkpoint directory; or, if it is gone for good, start behind the index with --from-index-end and audit the lake"
+            " checkpoint directory; or, if it is gone for good, start behind the index with --from-index-end and audit"
         )
     # The last run completed no checkpoint, so it committed nothing: it is repeated from where it began.
     return _fresh(facts, request, "repeated", _with_new_partitions(facts, facts.last.start_offsets))
@@ -225,8 +225,8 @@ def _not_truncated(facts: StartFacts) -> None:
             have = facts.partitions[partition].end if partition in facts.partitions else "none"
             raise StartRefusedError(
                 f"the index of {facts.topic} reaches offset {end} of partition {partition}, but the topic ends at"
-                f" {have}: the log was truncated or replaced, so the offsets mean other records now. Give the topic tables and"
-                " checkpoints of its own"
+                f" {have}: the log was truncated or replaced, so the offsets mean other records now. Give the"
+                " topic tables and checkpoints of its own"
             )
 
 

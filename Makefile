@@ -1,0 +1,46 @@
+# Every step a person or CI needs. `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: help setup demo test lint type fmt bench check lock
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: $(STAMP) ## Make the virtual environment from the hash-locked requirements
+$(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 13) else \
+	  f"Python {v[0]}.{v[1]} cannot run the Flink job: use one of 3.10 to 3.12, as in make setup PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock requirements-bootstrap.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## Run the whole story on the embedded stack (ARGS=--exit for scripts)
+	$(BIN)/lineage demo $(ARGS)
+
+test: $(STAMP) ## Run all tests, those on the real broker and Flink among them
+	$(BIN)/pytest $(ARGS)
+
+lint: $(STAMP) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(STAMP) ## Check types
+	$(BIN)/mypy
+
+fmt: $(STAMP) ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure ratios of two runs side by side
+	$(BIN)/python -m benchmarks $(ARGS)
+
+check: lint type test ## What CI runs
+
+lock: $(STAMP) ## Resolve the dependencies anew into the locks
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate \
+	  --output-file requirements.lock > /dev/null

@@ -1,0 +1,126 @@
+"""The Flink job as a process of the embedded stack: `lineage job run` under a guard, with its UI on a local port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from lineage_pipeline.errors import JobError, ProcessError
+from lineage_pipeline.local.ports import HOST
+from lineage_pipeline.local.processes import ManagedProcess, log_tail
+
+RUN_JOB = ("lineage_pipeline", "job", "run")
+START_SECONDS = 180.0
+STOP_SECONDS = 120.0
+_REST_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
+
+
+class JobProcess:
+    """One run of the job. `config` is its lineage.yaml; its log and Flink's go to `log_dir`."""
+
+    def __init__(self, config: Path, log_dir: Path, rest_port: int, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._log_dir = log_dir
+        self._port = rest_port
+        # Settings come from the file alone: a stray KAFKA_TOPIC or OUTPUT_PATH must not divert the embedded job.
+        self._environ = {name: value for name, value in environ.items() if not _is_setting(name)}
+        self._process: ManagedProcess | None = None
+
+    @property
+    def ui_url(self) -> str:
+        """Flink's web UI."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def log_path(self) -> Path:
+        """What the job's command says."""
+        return self._log_dir / "job.log"
+
+    @property
+    def process(self) -> ManagedProcess | None:
+        """The process, None before the start."""
+        return self._process
+
+    def start(
+        self, arguments: Sequence[str] = (), hold: Sequence[int] = (), entry: Sequence[str] = RUN_JOB
+    ) -> JobProcess:
+        """Start the job with further `arguments` and return once all of its tasks run.
+
+        `entry` is the module to run and its first words. Raises JobError, with the job's own last sentence, when it
+        does not come up.
+        """
+        command = [
+            *(sys.executable, "-m", *entry, "--config", str(self._config.absolute())),
+            *("--rest-port", str(self._port), "--log-dir", str(self._log_dir.absolute()), *arguments),
+        ]
+        self._process = ManagedProcess.start(command, self.log_path, env=self._environ, hold=hold)
+        try:
+            self._process.wait_ready(self._runs, START_SECONDS, "the Flink job")
+        except ProcessError:
+            self.kill()
+            raise JobError(f"the Flink job did not start: {self.last_words()}") from None
+        return self
+
+    def stop(self) -> None:
+        """Stop with a savepoint and wait until its files are committed. Raises JobError when that failed."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        # Only the job's own process: its JVM is in the same group and must live until the savepoint is written.
+        os.kill(self._process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+        code = self._process.stop()
+        if code != 0:
+            raise JobError(f"the Flink job did not stop cleanly (code {code}): {self.last_words()}")
+
+    def kill(self) -> None:
+        """End it like a crash: SIGKILL for the job and its JVM."""
+        if self._process is not None:
+            self._process.stop(0)
+
+    def wait_failed(self, timeout: float) -> str:
+        """Wait until the job has failed by itself and return its last sentence. Raises ProcessError when it has not."""
+        assert self._process is not None
+        deadline = time.monotonic() + timeout
+        while self._process.poll() is None:
+            if time.monotonic() > deadline:
+                raise ProcessError(f"the job still runs after {timeout:.0f} s, though it should have failed")
+            time.sleep(_PAUSE_SECONDS)
+        return self.last_words()
+
+    def last_words(self) -> str:
+        """The last `lineage: ...` sentence of the job, or else the end of its log."""
+        text = self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
+        said = [line.removeprefix("lineage: ") for line in text.splitlines() if line.startswith("lineage: ")]
+        return said[-1] if said else f"it gave no reason{log_tail(self.log_path)}"
+
+    def _runs(self) -> bool:
+        jobs = self._rest("/jobs/overview")
+        return any(
+            job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
+            for job in (jobs or {}).get("jobs", [])
+        )
+
+    def _rest(self, path: str) -> dict[str, Any] | None:
+        try:
+            with urlopen(self.ui_url + path, timeout=_REST_SECONDS) as answer:  # noqa: S310 - our own http address
+                content: dict[str, Any] = json.load(answer)
+                return content
+        except (URLError, OSError, ValueError):
+            return None  # not up yet
+
+
+def _is_setting(name: str) -> bool:
+    exact = {"RATE_PER_SEC", "CHECKPOINT_INTERVAL", "FLINK_REST_URL", "LINEAGE_CONFIG", "CHECKPOINT_PATH"}
+    tables = {"OUTPUT_PATH", "OFFSET_INDEX_PATH", "QUARANTINE_PATH", "AUDIT_PATH"}
+    return name in exact | tables or name.startswith(("KAFKA_BOOTSTRAP", "KAFKA_TOPIC", "AWS_"))

@@ -1,0 +1,150 @@
+"""The embedded stack: broker, topic and Flink job over one state directory, which a later start resumes.
+
+`.lineage/lineage.yaml` always describes the stack that ran last, so that `lineage sql`, `audit` and the rest find it
+without any setting.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, final
+
+import yaml
+from rich.console import Console
+
+from lineage_pipeline.errors import SetupError
+from lineage_pipeline.local.broker import KafkaBroker
+from lineage_pipeline.local.jars import cache_folder, fetch_jars
+from lineage_pipeline.local.java import check_python, find_java
+from lineage_pipeline.local.job_process import RUN_JOB, JobProcess
+from lineage_pipeline.local.ports import free_ports
+from lineage_pipeline.local.state_lock import StateLock
+from lineage_pipeline.local.topics import create_topic, partition_count
+from lineage_pipeline.settings import EMBEDDED_CONFIG, Settings, load_settings
+
+STATE_DIRECTORY = EMBEDDED_CONFIG.parent
+PARTITIONS = 10
+
+
+@final
+class EmbeddedStack:
+    """Broker and job below `directory`. A context manager: on exit the job stops with a savepoint, then the broker.
+
+    `report` is told in one sentence what happens. `topic` is made with ten partitions when it is not there.
+    `fresh` removes first what an earlier run left in `directory`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        environ: Mapping[str, str],
+        report: Callable[[str], None],
+        *,
+        topic: str = "lineage-input",
+        checkpoint_interval: float = 3.0,
+        fresh: bool = False,
+    ) -> None:
+        self.directory = directory.absolute()
+        self.topic = topic
+        self._environ = environ
+        self._report = report
+        self._checkpoint_interval = checkpoint_interval
+        self._fresh = fresh
+        self._lock = StateLock(self.directory)
+        self._broker: KafkaBroker | None = None
+        self._job: JobProcess | None = None
+
+    @property
+    def config(self) -> Path:
+        """The stack's own lineage.yaml."""
+        return self.directory / "lineage.yaml"
+
+    @property
+    def broker(self) -> KafkaBroker:
+        """The running broker."""
+        assert self._broker is not None, "the stack is not started"
+        return self._broker
+
+    @property
+    def job(self) -> JobProcess:
+        """The job's process, started or not."""
+        assert self._job is not None, "the stack is not started"
+        return self._job
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of this stack, free of the user's environment."""
+        return load_settings({}, self.config)
+
+    def __enter__(self) -> EmbeddedStack:
+        """Start the broker and make the topic; the job is started by `start_job`."""
+        check_python()
+        self._lock.acquire()
+        try:
+            if self._fresh:
+                self._remove_leftovers()
+            java = find_java(self._environ)
+            console = Console(stderr=True)
+            cache = cache_folder(self._environ)
+            jars = fetch_jars("kafka", cache=cache, progress=console)
+            fetch_jars("flink", cache=cache, progress=console)  # now, so that the job's start need not wait for it
+            self._broker = KafkaBroker(self.directory / "broker", java, jars)
+            self._broker.start(hold=(self._lock.fileno(),), notice=self._report)
+            self._report(f"Kafka broker at {self._broker.bootstrap_servers}")
+            # an existing topic is taken as it is: partitions may have been added
+            if partition_count(self._broker.bootstrap_servers, self.topic) is None:
+                create_topic(self._broker.bootstrap_servers, self.topic, PARTITIONS)
+            self._write_config()
+            self._job = JobProcess(self.config, self.directory / "log", free_ports(1)[0], self._environ)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._job is not None and kind is None:
+                self._job.stop()
+        finally:
+            self._close()
+
+    def start_job(self, *arguments: str, entry: Sequence[str] = RUN_JOB) -> None:
+        """Start the job with further arguments of `lineage job run`. Raises JobError when it does not come up."""
+        self._report("starting the Flink job")
+        self.job.start(arguments, hold=(self._lock.fileno(),), entry=entry)
+        self._report(f"Flink UI at {self.job.ui_url}")
+
+    def _remove_leftovers(self) -> None:
+        """Empty the directory, but for the lock that we hold."""
+        try:
+            for path in self.directory.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != "lock":
+                    path.unlink()
+        except OSError as error:
+            raise SetupError(f"{self.directory} cannot be emptied ({error.strerror}): remove it by hand") from None
+
+    def _close(self) -> None:
+        if self._job is not None:
+            self._job.kill()
+        if self._broker is not None:
+            self._broker.stop()
+        self._lock.release()
+
+    def _write_config(self) -> None:
+        content: dict[str, Any] = {
+            "kafka": {"bootstrap_servers": self.broker.bootstrap_servers},
+            "lake": str(self.directory / "lake"),
+            "checkpoint_interval": self._checkpoint_interval,
+            "topics": [{"name": self.topic, "format": "avro"}],
+        }
+        text = "# Written at each start of the embedded stack; changes here are lost.\n" + yaml.safe_dump(content)
+        for path in (self.config, self.directory.parent / "lineage.yaml"):
+            if path == self.config or self.directory.parent.name == STATE_DIRECTORY.name:
+                path.write_text(text, encoding="utf-8")
