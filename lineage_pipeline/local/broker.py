@@ -124,7 +124,7 @@ class KafkaBroker:
                 "space there, or choose another"
             ) from None
         command = [*self._java_command(), "kafka.Kafka", "server.properties"]
-        process = ManagedProcess.start(command, self.log_path, cwd=self._directory, hold=hold)
+        process = ManagedProcess.start(command, self.log_path, cwd=self._directory, hold=hold, grace=STOP_SECONDS)
         try:
             process.wait_ready(self._answers, START_SECONDS, "the Kafka broker")
         except BaseException:

@@ -113,7 +113,8 @@ class ManagedProcess:
     def stop(self, grace: float | None = None) -> int:
         """End the command and its descendants: TERM, KILL after `grace` seconds (0: KILL at once); return its code.
 
-        Without `grace`, the one given at the start counts. May be called again. Raises ProcessError when something survives even that.
+        Without `grace`, the one given at the start counts. May be called again. Raises ProcessError when something
+        survives even that.
         """
         patience = self._grace if grace is None else grace
         if self._guard.stdin is not None and not self._guard.stdin.closed:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by i
 
 from lineage_pipeline.errors import BrokerError, UnknownTopicError
 
-REQUEST_SECONDS = 15.0
+REQUEST_SECONDS = 10.0
 _PROBE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.05
 _UNKNOWN_TOPIC_CODES = (
@@ -84,15 +84,17 @@ def add_partitions(bootstrap_servers: str, name: str, total: int) -> None:
 def delete_records(bootstrap_servers: str, name: str, before: Mapping[int, int]) -> dict[int, int]:
     """Delete the records below the given offset of each partition, as retention would. Returns the new log starts."""
     wanted = [TopicPartition(name, partition, offset) for partition, offset in before.items()]
+    admin = _admin(bootstrap_servers)  # held: a client that is collected takes its requests with it
     with _mapped(f"delete records of topic {name}"):
-        futures = _admin(bootstrap_servers).delete_records(wanted)
+        futures = admin.delete_records(wanted)
         return {each.partition: future.result(REQUEST_SECONDS).low_watermark for each, future in futures.items()}
 
 
 def delete_topic(bootstrap_servers: str, name: str) -> None:
     """Delete the topic. Raises UnknownTopicError when it is not there."""
+    admin = _admin(bootstrap_servers)  # held, as above
     with _mapped(f"delete topic {name}"):
-        _admin(bootstrap_servers).delete_topics([name])[name].result(REQUEST_SECONDS)
+        admin.delete_topics([name])[name].result(REQUEST_SECONDS)
     _until(lambda: partition_count(bootstrap_servers, name) is None, f"topic {name} to be gone")
 
 
