@@ -137,7 +137,7 @@ def _column_converter(avro_type: AvroType) -> tuple[_Converter, bool]:
         return (_uuid if inner.logical == "uuid" else _fixed_converter(inner.size)), nullable
     if inner.kind == "enum":
         return _enum_converter(frozenset(inner.symbols)), nullable
-    kind = inner.logical or inner.kind
+    kind = inner.logical if inner.logical in RANGES else inner.kind
     if kind in RANGES:
         return _integer_converter(kind), nullable
     return _CONVERTERS[inner.kind], nullable
