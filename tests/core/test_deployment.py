@@ -1,0 +1,105 @@
+"""A deployment record survives its JSON, and anything else than a record is refused by name."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from lineage_pipeline.core.deployment import Deployment, deployment_key, parse_deployment
+from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.errors import IndexFileError
+
+RECORD = Deployment(
+    writer="20261122-ab12",
+    topic="lineage-input",
+    cluster_id="c",
+    topic_id=None,
+    group="flink-lineage",
+    start_offsets={10: 2**63 - 1, 2: 0},
+    isolation="read_committed",
+    checkpoint_interval=60.0,
+    plan_hash="sha256:1",
+    started_at=datetime(2026, 11, 22, 22, 0, 0, 123000, tzinfo=timezone.utc),
+    previous="20261121-aa11",
+    reason="skip-expired",
+    skipped={2: (OffsetRange(5, 9),)},
+)
+
+
+def test_a_record_survives_its_json() -> None:
+    assert parse_deployment(deployment_key(RECORD.writer), RECORD.to_json()) == RECORD
+
+
+def test_the_start_is_written_in_utc_whatever_zone_it_came_in() -> None:
+    elsewhere = RECORD.started_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    record = Deployment(**{**RECORD.__dict__, "started_at": elsewhere})
+    assert record.to_json() == RECORD.to_json()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", "lineage-deployment/2"),
+        ("format", None),
+        ("writer", "../../etc"),
+        ("writer", ""),
+        ("writer", 7),
+        ("topic", None),
+        ("cluster_id", None),
+        ("topic_id", 4),
+        ("group", ""),
+        ("start_offsets", None),
+        ("start_offsets", {"0": -1}),
+        ("start_offsets", {"0": 2**63}),
+        ("start_offsets", {"0": 1.5}),
+        ("start_offsets", {"0": True}),
+        ("start_offsets", {"-1": 0}),
+        ("start_offsets", {"01": 0}),
+        ("start_offsets", {"x": 0}),
+        ("isolation", "serializable"),
+        ("checkpoint_interval", 0),
+        ("checkpoint_interval", float("nan")),
+        ("checkpoint_interval", "60"),
+        ("checkpoint_interval", True),
+        ("plan_hash", None),
+        ("started_at", "yesterday"),
+        ("started_at", "2026-11-22T22:00:00"),
+        ("previous", ""),
+        ("reason", None),
+        ("skipped", None),
+        ("skipped", {"0": [[5, 3]]}),
+        ("skipped", {"0": [[5]]}),
+        ("skipped", {"0": 5}),
+    ],
+)
+def test_a_record_with_a_wrong_field_is_refused_naming_file_and_field(field: str, value: Any) -> None:
+    raw = json.loads(RECORD.to_json())
+    with pytest.raises(IndexFileError, match=f"(?s){deployment_key(RECORD.writer)}.*{field}"):
+        parse_deployment(deployment_key(RECORD.writer), json.dumps({**raw, field: value}))
+
+
+@pytest.mark.parametrize("field", ["previous", "topic_id", "skipped", "start_offsets", "started_at"])
+def test_a_record_that_lacks_a_field_is_refused(field: str) -> None:
+    raw = json.loads(RECORD.to_json())
+    del raw[field]
+    with pytest.raises(IndexFileError, match=f"{field} is missing"):
+        parse_deployment(deployment_key(RECORD.writer), json.dumps(raw))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
+def test_text_that_is_no_record_is_refused(text: str) -> None:
+    with pytest.raises(IndexFileError, match="refused"):
+        parse_deployment("_deployments/x.json", text)
+
+
+def test_a_record_under_another_writers_name_is_refused() -> None:
+    with pytest.raises(IndexFileError, match="says it is of writer"):
+        parse_deployment("_deployments/other.json", RECORD.to_json())
+
+
+def test_a_start_without_a_zone_is_no_record() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        Deployment(**{**RECORD.__dict__, "started_at": datetime(2026, 1, 1)})  # noqa: DTZ001 - the case under test
