@@ -25,8 +25,17 @@ from lineage_pipeline.local.topics import cluster_id_of
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 _FORMAT_SECONDS = 60
-_JVM_OPTIONS = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Dfile.encoding=UTF-8",
-                "-Dorg.apache.logging.log4j.level=INFO")  # fmt: skip
+# The first compiler alone: on two shared cores it halved the start and did not cost throughput (58,000 records/s
+# against 46,000 for half a million, since the second one competes for the cores).
+_JVM_OPTIONS = (
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Dfile.encoding=UTF-8",
+    "-Dorg.apache.logging.log4j.level=INFO",
+)
 
 # One node must be every replica, and nobody should wait for members that never come.
 _PROPERTIES = {
