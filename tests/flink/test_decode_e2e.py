@@ -172,7 +172,9 @@ def _run(folder: Path) -> None:
     statements.add_insert_sql(
         "INSERT INTO quarantine SELECT record.error, payload, n FROM decoded WHERE record.error IS NOT NULL"
     )
-    statements.execute().wait()
+    # Through a stored plan, as the job runs: the types must survive that, too.
+    statements.compile_plan().write_to_file(str(folder / "plan.json"))
+    environment.execute_sql(f"EXECUTE PLAN '{folder / 'plan.json'}'").wait()
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +192,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, java: Java) -> dict[str, l
         "execution.checkpointing.interval": "1 s",
         # Not UTC, on purpose: no value may depend on the session's zone.
         "table.local-time-zone": "America/New_York",
+        "table.plan.compile.catalog-objects": "SCHEMA",
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         "python.executable": sys.executable,
     }
