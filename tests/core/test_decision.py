@@ -1,0 +1,390 @@
+"""The decision, case by case: what must never be green, what is pending, what is lost, and on whose word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lineage_pipeline.core.audit import audit, observation
+from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets, unknown_offsets
+from lineage_pipeline.core.classes import Tiling, worst
+from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, IndexEvidence
+from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from tests.core.worlds import CLUSTER, MAX_DELAY, NOW, SETTLE, TOPIC_ID, Row, Seen, World, evidence_of
+
+WHOLE = (Row(0, 0, 10), Row(0, 10, 20))
+HOLE = (Row(0, 0, 10), Row(0, 12, 20))
+
+
+def report_of(world: World) -> dict[str, Any]:
+    return audit(evidence_of(world)).to_json()
+
+
+def kinds(report: dict[str, Any]) -> set[tuple[str, str | None, int, int]]:
+    return {
+        (one["class"], one["cause"], one["start"], one["end"])
+        for partition in report["partitions"]
+        for one in partition["ranges"]
+    }
+
+
+def test_a_whole_index_is_complete_without_and_with_the_broker() -> None:
+    assert report_of(World(rows=WHOLE))["verdict"] == "complete"
+    assert report_of(World(rows=WHOLE, log=(0, 20, 20)))["verdict"] == "complete"
+
+
+def test_a_hole_is_a_loss_where_the_broker_was_not_asked() -> None:
+    report = report_of(World(rows=HOLE))
+    assert report["verdict"] == "loss"
+    assert kinds(report) == {("missing", "unresolved", 10, 12)}
+
+
+def test_a_hole_seen_for_the_first_time_is_only_suspected() -> None:
+    report = report_of(World(rows=HOLE, log=(0, 20, 20)))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("pending", "suspected", 10, 12)}
+
+
+def test_a_hole_confirmed_by_a_second_look_is_unresolved_until_it_is_read_again() -> None:
+    seen = Seen(SETTLE, None, 20, frozenset({10, 11}))
+    report = report_of(World(rows=HOLE, log=(0, 20, 20), seen=(seen,)))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "unresolved", 10, 12)}
+
+
+def test_a_second_look_that_comes_too_early_confirms_nothing() -> None:
+    seen = Seen(SETTLE - 1, None, 20, frozenset({10, 11}))
+    assert kinds(report_of(World(rows=HOLE, log=(0, 20, 20), seen=(seen,)))) == {("pending", "suspected", 10, 12)}
+
+
+def test_records_that_can_be_read_again_are_missing_once_two_looks_agree() -> None:
+    resolved = ((10, 12, "missing", "repairable"),)
+    world = World(rows=HOLE, log=(0, 20, 20), resolved=resolved)
+    assert report_of(world)["verdict"] == "undetermined"
+    confirmed = replace(world, seen=(Seen(SETTLE, None, 20, frozenset({10, 11})),))
+    assert kinds(report_of(confirmed)) == {("missing", "repairable", 10, 12)}
+    assert report_of(confirmed)["verdict"] == "loss"
+
+
+def test_an_explained_hole_is_complete_at_once() -> None:
+    report = report_of(World(rows=HOLE, log=(0, 20, 20), resolved=((10, 12, "explained", "control-marker"),)))
+    assert report["verdict"] == "complete"
+    assert (report["totals"]["expected"], report["totals"]["actual"]) == (18, 18)
+    assert report["partitions"][0]["complete_through"] == 20
+
+
+def test_an_accepted_hole_is_complete_and_said_aloud() -> None:
+    report = report_of(World(rows=HOLE, accepted=((10, 12),)))
+    assert report["verdict"] == "complete"
+    assert report["totals"]["accepted"] == 2
+    assert report["partitions"][0]["complete_through"] == 10
+    assert any(one["kind"] == "accepted" and "ann" in one["text"] for one in report["findings"])
+
+
+def test_a_hole_of_a_topic_known_to_be_transactional_is_not_called_a_loss() -> None:
+    assert kinds(report_of(World(rows=HOLE, transactional=True))) == {("unknown", "unresolved", 10, 12)}
+
+
+def test_as_many_doubled_as_lost_is_a_loss_with_both_ranges() -> None:
+    rows = (Row(9, 0, 1900), Row(9, 1960, 2000), Row(9, 10, 70))
+    report = report_of(World(rows=rows, start=None))
+    assert report["verdict"] == "loss"
+    assert kinds(report) == {("missing", "unresolved", 1900, 1960), ("duplicated", None, 10, 70)}
+    assert report["totals"]["duplicated"] == report["totals"]["missing"] == 60
+
+
+def test_a_lost_head_is_seen_from_the_declared_start() -> None:
+    assert kinds(report_of(World(rows=(Row(0, 5, 9),)))) == {("missing", "unresolved", 0, 5)}
+
+
+def test_without_a_declared_start_the_report_says_that_the_head_cannot_be_seen() -> None:
+    report = report_of(World(rows=(Row(0, 5, 9),), start=None))
+    assert report["verdict"] == "complete"
+    assert report["partitions"][0]["baseline"] == 5
+    assert any(one["kind"] == "baseline-from-index" for one in report["findings"])
+
+
+def test_records_below_an_undeclared_start_that_are_still_in_the_log_are_never_green() -> None:
+    report = report_of(World(rows=(Row(0, 5, 9),), start=None, log=(2, 9, 9)))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "no-baseline", 2, 5)}
+
+
+def test_the_setting_earliest_makes_the_log_start_the_baseline() -> None:
+    world = World(rows=(Row(0, 5, 9),), start=None, log=(2, 9, 9))
+    earliest = replace(world, rules=replace(world.rules, baseline="earliest"))
+    assert kinds(report_of(earliest)) == {("pending", "suspected", 2, 5)}
+
+
+def test_a_configured_baseline_counts_and_a_partition_it_does_not_name_starts_at_zero() -> None:
+    rows = (Row(0, 5, 9), Row(1, 5, 9))
+    world = World(rows=rows, start=None)
+    report = report_of(replace(world, rules=replace(world.rules, baseline={0: 5})))
+    assert [one["baseline"] for one in report["partitions"]] == [5, 0]
+    assert [one["verdict"] for one in report["partitions"]] == ["complete", "loss"]
+
+
+def test_a_partition_that_no_deployment_record_names_starts_at_zero() -> None:
+    report = report_of(World(rows=(*WHOLE, Row(1, 5, 9))))
+    assert [one["baseline"] for one in report["partitions"]] == [0, 0]
+    assert report["partitions"][1]["verdict"] == "loss"
+
+
+def test_the_tail_is_pending_and_does_not_spoil_a_first_audit() -> None:
+    report = report_of(World(rows=WHOLE, log=(0, 50, 50)))
+    assert report["verdict"] == "complete"
+    assert report["totals"]["pending"] == 30
+    assert kinds(report) == set()
+
+
+def test_a_tail_behind_an_index_that_is_too_old_is_stalled() -> None:
+    report = report_of(World(rows=WHOLE, log=(0, 50, 50), newest_age=MAX_DELAY + 1))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("pending", "stalled", 20, 50)}
+
+
+def test_what_waited_at_a_look_long_enough_ago_is_stalled() -> None:
+    seen = Seen(MAX_DELAY, 20, 30, frozenset())
+    report = report_of(World(rows=WHOLE, log=(0, 50, 50), seen=(seen,)))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("pending", "stalled", 20, 30)}
+
+
+def test_the_stalled_rule_looks_past_a_look_that_could_not_see_the_partition() -> None:
+    world = World(rows=WHOLE, log=(0, 50, 50), seen=(Seen(MAX_DELAY, 20, 30, frozenset()),))
+    evidence = evidence_of(world)
+    blind = replace(evidence.memory.observations[0], observed_at=NOW - timedelta(seconds=MAX_DELAY - 0))
+    blind = replace(blind, partitions={0: replace(blind.partitions[0], high_watermark=None)})
+    older = replace(evidence.memory.observations[0], observed_at=NOW - timedelta(seconds=MAX_DELAY + 60))
+    both = replace(evidence, memory=Memory(observations=(older, blind)))
+    assert kinds(audit(both).to_json()) == {("pending", "stalled", 20, 30)}
+
+
+def test_what_the_group_had_committed_long_enough_ago_is_due() -> None:
+    seen = Seen(SETTLE, 26, 30, frozenset())
+    assert kinds(report_of(World(rows=WHOLE, log=(0, 50, 50), seen=(seen,)))) == {("pending", "suspected", 20, 26)}
+
+
+def test_an_open_transaction_holds_the_end_back_for_a_committed_reader_only() -> None:
+    world = World(rows=WHOLE, log=(0, 20, 30))
+    report = report_of(world)
+    assert report["verdict"] == "complete"
+    assert kinds(report) == {("pending", "open-transaction", 20, 30)}
+    assert kinds(report_of(replace(world, read_committed=False))) == set()
+
+
+def test_a_job_that_never_wrote_is_never_complete() -> None:
+    assert report_of(World(log=(0, 50, 50)))["verdict"] == "undetermined"
+    assert report_of(World())["verdict"] == "undetermined"
+    assert report_of(World(start=None))["partitions"] == []
+    assert report_of(World(start=None))["verdict"] == "undetermined"
+
+
+def test_an_empty_topic_is_complete_only_on_the_brokers_word() -> None:
+    assert report_of(World(log=(0, 0, 0)))["verdict"] == "complete"
+    assert report_of(World(log=None))["verdict"] == "undetermined"
+
+
+def test_a_partition_of_which_nothing_is_indexed_spoils_the_topic() -> None:
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20)))
+    snapshot = BrokerSnapshot(CLUSTER, TOPIC_ID, {0: PartitionOffsets(0, 20, 20), 1: PartitionOffsets(0, 3, 3)})
+    report = audit(replace(evidence, broker=BrokerEvidence("read", snapshot))).to_json()
+    assert [one["verdict"] for one in report["partitions"]] == ["complete", "undetermined"]
+    assert report["verdict"] == "undetermined"
+
+
+def test_only_explained_offsets_are_complete_without_anything_indexed() -> None:
+    report = report_of(World(log=(0, 4, 4), resolved=((0, 4, "explained", "aborted"),)))
+    assert report["verdict"] == "complete"
+
+
+def test_a_refused_file_makes_every_partition_undetermined_and_holes_unknown() -> None:
+    report = report_of(World(rows=HOLE, refused=True))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "index-unreadable", 10, 12)}
+    assert report["problems"] == ["index file x refused: it is empty"]
+    assert report_of(World(rows=WHOLE, refused=True))["partitions"][0]["verdict"] == "undetermined"
+
+
+def test_beside_a_refused_file_only_records_that_can_be_read_are_missing() -> None:
+    seen = Seen(SETTLE, None, 20, frozenset({10, 11}))
+    world = World(rows=HOLE, refused=True, log=(0, 20, 20), seen=(seen,), resolved=((10, 11, "missing", "repairable"),))
+    assert kinds(report_of(world)) == {("missing", "repairable", 10, 11), ("unknown", "index-unreadable", 11, 12)}
+    assert report_of(world)["verdict"] == "loss"
+
+
+def test_a_refused_deployment_record_leaves_holes_what_they_are() -> None:
+    evidence = evidence_of(World(rows=WHOLE))
+    index = replace(evidence.index, deployment_problems=("deployment record x refused: it is not JSON",))
+    report = audit(replace(evidence, index=index)).to_json()
+    assert report["verdict"] == report["partitions"][0]["verdict"] == "undetermined"
+    assert len(report["problems"]) == 1
+
+
+def test_a_record_whose_predecessor_is_gone_leaves_the_start_in_doubt() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 5, 20),), start=10))
+    orphan = replace(evidence.index.deployments[0], previous="w0", reason="restored")
+    report = audit(replace(evidence, index=replace(evidence.index, deployments=(orphan,)))).to_json()
+    assert report["verdict"] == "undetermined"
+    assert report["partitions"][0]["baseline"] == 5
+    assert "w0" in report["problems"][0]
+
+
+def test_an_unreadable_index_is_never_green() -> None:
+    evidence = replace(evidence_of(World(log=(0, 7, 7))), index=IndexEvidence("unreadable", problems=("gone",)))
+    report = audit(evidence).to_json()
+    assert report["verdict"] == "undetermined"
+    assert report["books"]["index"] == "unreadable"
+    assert kinds(report) == {("unknown", "index-unreadable", 0, 7)}
+    empty = replace(evidence_of(World(log=(0, 0, 0))), index=IndexEvidence("unreadable"))
+    assert audit(empty).verdict == "undetermined"
+
+
+def test_a_broker_that_does_not_answer_is_never_green() -> None:
+    whole, hole = (report_of(World(rows=rows, broker_down=True)) for rows in (WHOLE, HOLE))
+    assert whole["verdict"] == hole["verdict"] == "undetermined"
+    assert whole["books"]["broker"] == "unreadable"
+    assert kinds(hole) == {("unknown", "broker-unreachable", 10, 12)}
+
+
+def test_a_partition_the_broker_did_not_answer_for_is_undetermined_alone() -> None:
+    evidence = evidence_of(World(rows=(*HOLE, Row(1, 0, 5)), log=(0, 20, 20)))
+    partitions = {0: unknown_offsets("no leader"), 1: PartitionOffsets(0, 5, 5)}
+    broker = BrokerEvidence("read", BrokerSnapshot(CLUSTER, TOPIC_ID, partitions))
+    report = audit(replace(evidence, broker=broker)).to_json()
+    assert [one["verdict"] for one in report["partitions"]] == ["undetermined", "complete"]
+    assert kinds(report) == {("unknown", "broker-unreachable", 10, 12)}
+    assert "no leader" in report["problems"][0]
+    assert audit(replace(evidence_of(World(rows=WHOLE)), broker=broker)).partitions[0].verdict == "undetermined"
+
+
+def test_a_partition_the_broker_does_not_have_is_never_indexed() -> None:
+    report = report_of(World(rows=(*WHOLE, Row(1, 0, 5)), log=(0, 20, 20)))
+    assert [one["verdict"] for one in report["partitions"]] == ["complete", "undetermined"]
+    assert kinds(report) == {("unknown", "incarnation", 0, 5)}
+
+
+def test_index_rows_above_the_high_watermark_are_not_indexed() -> None:
+    report = report_of(World(rows=WHOLE, log=(0, 15, 15)))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "incarnation", 15, 20)}
+    assert report["totals"]["indexed"] == 15
+
+
+def test_a_log_that_ends_below_the_declared_start_is_never_green() -> None:
+    assert report_of(World(start=100, log=(0, 20, 20)))["verdict"] == "undetermined"
+
+
+def test_another_topic_id_than_the_writers_leaves_nothing_indexed() -> None:
+    report = report_of(World(rows=WHOLE, log=(0, 20, 20), topic_id="older"))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "incarnation", 0, 20)}
+    assert report["totals"]["indexed"] == 0
+    assert any("recreated" in one for one in report["problems"])
+
+
+def test_a_broker_without_topic_ids_contradicts_nobody() -> None:
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20)))
+    assert evidence.broker.snapshot is not None
+    nameless = replace(evidence.broker.snapshot, topic_id=None)
+    assert audit(replace(evidence, broker=BrokerEvidence("read", nameless))).verdict == "complete"
+    elsewhere = replace(nameless, cluster_id="another")
+    assert audit(replace(evidence, broker=BrokerEvidence("read", elsewhere))).verdict == "undetermined"
+
+
+def test_ranges_a_writer_gave_up_stay_missing() -> None:
+    report = report_of(World(rows=HOLE, log=(11, 20, 20), skipped=((10, 12),)))
+    assert report["verdict"] == "loss"
+    assert kinds(report) == {("missing", "expired", 10, 12)}
+
+
+@pytest.mark.parametrize(
+    ("count", "extra", "verdict"),
+    [
+        (8, (), "loss"),  # the window says itself that two records are missing in it
+        (12, (), "undetermined"),  # more records than offsets: doubled, or lost and doubled
+        (8, (Row(0, 3, 5),), "undetermined"),  # two of its offsets came by themselves: perhaps all are there
+        (7, (Row(0, 3, 5),), "loss"),
+        (8, (Row(0, 0, 10),), "complete"),  # an exact row covers the whole span
+    ],
+)
+def test_an_inexact_window_without_the_broker(count: int, extra: tuple[Row, ...], verdict: str) -> None:
+    rows = (Row(0, 0, 10, count=count), Row(0, 10, 20), *extra)
+    assert report_of(World(rows=rows, start=None))["verdict"] == verdict
+
+
+def test_an_inexact_window_is_unknown_and_with_the_broker_no_loss() -> None:
+    rows = (Row(0, 0, 10, count=8), Row(0, 10, 20))
+    report = report_of(World(rows=rows, start=None, log=(0, 20, 20)))
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "inexact-window", 0, 10)}
+    assert report["totals"]["unknown"] == report["totals"]["expected"] - report["totals"]["actual"] == 10
+
+
+def test_rows_below_the_baseline_are_mentioned_and_do_not_count() -> None:
+    report = report_of(World(rows=(Row(0, 0, 5), Row(0, 0, 5), Row(0, 10, 20)), start=10))
+    assert report["verdict"] == "complete"
+    assert (report["totals"]["indexed"], report["totals"]["duplicated"]) == (10, 0)
+    assert any(one["kind"] == "below-baseline" for one in report["findings"])
+
+
+def test_quarantined_adds_up_all_rows_copies_included() -> None:
+    rows = (Row(0, 0, 10, quarantined=3), Row(0, 0, 10, quarantined=3))
+    assert report_of(World(rows=rows))["totals"]["quarantined"] == 6
+
+
+def test_a_remembered_baseline_outranks_every_other_word() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 5, 9),), start=5))
+    remembering = replace(evidence, memory=Memory(baselines={0: 0}))
+    assert kinds(audit(remembering).to_json()) == {("missing", "unresolved", 0, 5)}
+
+
+def test_an_observation_holds_exactly_the_due_holes() -> None:
+    evidence = evidence_of(World(rows=HOLE, log=(0, 50, 50)))
+    looked = observation(evidence, audit(evidence), NOW)
+    assert looked is not None
+    assert looked.partitions[0].holes == RangeSet.of((10, 12))
+    assert (looked.partitions[0].last_stable, looked.partitions[0].high_watermark) == (50, 50)
+
+
+def test_a_look_without_the_broker_is_no_observation() -> None:
+    for world in (World(rows=HOLE), World(rows=HOLE, broker_down=True)):
+        evidence = evidence_of(world)
+        assert observation(evidence, audit(evidence), NOW) is None
+
+
+def test_the_state_says_whether_an_earlier_look_was_known() -> None:
+    assert report_of(World(rows=WHOLE))["state"] == "first"
+    seen = Seen(5, None, 20, frozenset())
+    assert report_of(World(rows=WHOLE, log=(0, 20, 20), seen=(seen,)))["state"] == "continued"
+
+
+def test_a_tiling_gives_no_offset_twice_and_forgets_none() -> None:
+    tiling = Tiling(OffsetRange(0, 10))
+    assert tiling.claim(RangeSet.of((0, 6)), "indexed", None, "a").total == 6
+    assert tiling.claim(RangeSet.of((4, 8)), "missing", "unresolved", "b") == RangeSet.of((6, 8))
+    with pytest.raises(ValueError, match="without a class"):
+        tiling.tiles()
+    with pytest.raises(ValueError, match="no cause"):
+        tiling.claim(RangeSet.of((8, 9)), "missing", "bad luck", "c")
+    tiling.claim(RangeSet.of((8, 10)), "missing", "unresolved", "d")
+    assert {(tile.offset_class, tile.ranges.total, tile.evidence) for tile in tiling.tiles()} == {
+        ("indexed", 6, "a"),
+        ("missing", 4, "b; d"),
+    }
+
+
+def test_the_worst_of_no_verdicts_is_undetermined() -> None:
+    assert worst([]) == "undetermined"
+    assert worst(["complete", "loss", "undetermined"]) == "loss"
+    assert worst(["complete", "undetermined"]) == "undetermined"
+
+
+def test_evidence_that_is_not_asked_for_is_not_guessed() -> None:
+    evidence = AuditEvidence("t", NOW, IndexEvidence("read"))
+    assert audit(evidence).to_json()["cluster_id"] is None
+    assert audit(evidence).exit_code == 3
