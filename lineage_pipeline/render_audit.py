@@ -13,6 +13,7 @@ from lineage_pipeline.core.report import AuditReport, PartitionReport, ReportedR
 
 MAX_PARTITIONS = 40  # rows of the table and the map; above, only what is not complete
 MAX_RANGES = 40
+MAX_FINDINGS = 20
 
 _STYLES = {
     "indexed": "green",
@@ -62,11 +63,15 @@ def sentences(report: AuditReport) -> Iterator[Text]:
         yield Text(_sentence(partition, ranged), style=_STYLES[ranged.range_class].partition(" on ")[2] or "")
     if len(listed) > MAX_RANGES:
         yield Text(f"... and {len(listed) - MAX_RANGES} further ranges: --json lists all", style="dim")
-    for finding in report.findings:
+    for finding in report.findings[:MAX_FINDINGS]:
         where = "" if finding.partition is None else f"partition {finding.partition}: "
         yield Text(f"{finding.severity}: {where}{finding.text}", style=_SEVERITIES[finding.severity])
-    for problem in report.problems:
+    if len(report.findings) > MAX_FINDINGS:
+        yield Text(f"... and {len(report.findings) - MAX_FINDINGS} further findings: --json lists all", style="dim")
+    for problem in report.problems[:MAX_FINDINGS]:
         yield Text(f"problem: {problem}", style="red")
+    if len(report.problems) > MAX_FINDINGS:
+        yield Text(f"... and {len(report.problems) - MAX_FINDINGS} further problems: --json lists all", style="red")
 
 
 def _headline(report: AuditReport) -> Text:

@@ -48,7 +48,7 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
 
 def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
     number, repeats = decision.partition, decision.repeats
-    if decision.baseline.source == FROM_INDEX and decision.coverage.rows:
+    if decision.baseline.source == FROM_INDEX and decision.baseline.offset > 0:
         text = f"baseline {decision.baseline.offset} is the index's own first offset: a lost head cannot be seen"
         yield Finding("baseline-from-index", "warn", number, text)
     surplus = repeats.surplus()
