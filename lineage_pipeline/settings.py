@@ -23,7 +23,7 @@ DEFAULT_LAKE = "s3://flink-data"
 MAX_CONFIG_BYTES = 1_000_000  # a settings file is small; anything larger is a mistake or an attack
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_SECRET_KEY = re.compile(r"password|secret|token|jaas|credential", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"password|secret|token|jaas|credential|access_key", re.IGNORECASE)
 # environment variable -> (where it goes, key); the topic's own values apply to the selected topic
 _ENVIRONMENT = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
@@ -145,6 +145,11 @@ class Settings(_Model):
             if topic.name == name:
                 return topic
         raise SettingsError(f"topic {name!r} is not configured{_nearest(name, [topic.name for topic in self.topics])}")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must never be shown: to be cut out of what other software says."""
+        named = {**self.kafka.properties, **self.aws}
+        return tuple(value.get_secret_value() for name, value in named.items() if _SECRET_KEY.search(name))
 
     def settle_seconds(self, topic: TopicSettings) -> float:
         """How old an observation must be before it counts; three checkpoint intervals unless set."""

@@ -72,8 +72,9 @@ def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None)
         "python.client.executable": sys.executable,
         **config.properties,
     }
-    if config.jars:
-        options["pipeline.jars"] = ";".join(jar.resolve().as_uri() for jar in config.jars)
+    jars = config.jars if config.cluster_url is None else (*config.jars, *_python_jars())
+    if jars:
+        options["pipeline.jars"] = ";".join(jar.resolve().as_uri() for jar in jars)
     if config.rest_port is not None:
         options |= {"rest.port": str(config.rest_port), "rest.bind-address": "127.0.0.1", "rest.address": "127.0.0.1"}
     if config.cluster_url is not None:
@@ -95,6 +96,13 @@ def _cluster_options(url: str) -> dict[str, str]:
         # The workers unpickle the decode function, so they need this package.
         "python.files": str(Path(lineage_pipeline.__file__).parent),
     }
+
+
+def _python_jars() -> list[Path]:
+    """The operators that run Python: a cluster has them in opt/, not in lib/."""
+    import pyflink  # noqa: PLC0415 - imported when a job is built
+
+    return sorted((Path(pyflink.__file__).parent / "opt").glob("flink-python-*.jar"))
 
 
 def prepare_jvm(java_home: Path | None, log_dir: Path | None) -> None:

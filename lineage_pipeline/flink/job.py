@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lineage_pipeline.books.broker_book import BrokerBook
 from lineage_pipeline.core.deployment import Deployment
 from lineage_pipeline.core.job_start import Start, StartRequest
-from lineage_pipeline.errors import JobError
+from lineage_pipeline.errors import JobError, LineageError
 from lineage_pipeline.flink.checkpoints import has_checkpoint, note_stopped, writer_root
 from lineage_pipeline.flink.environment import JobConfig, build_environment, flink_options, island_ttl_ms, prepare_jvm
 from lineage_pipeline.flink.failures import failure_sentence
@@ -79,51 +80,70 @@ def _run_once(run: JobRun, stop: threading.Event, report: Report) -> tuple[str |
     root = flink_uri(run.topic.paths.checkpoints)
     restore_from = f"{root}/{start.restore_from}" if start.restore_from else None
     own = f"{root}/{writer_root(run.topic.name, deployment.writer)}"
-    environment = build_environment(config, flink_options(config, own, restore_from))
     stores = TopicStores.of(run.settings, run.topic)
-    plan = _stored_plan(stores, run.topic.name, name) or _store_plan(stores, environment, config, name)
-    client = _execute(environment, plan_for(plan, deployment.writer))
+    with _mapped(run):
+        environment = build_environment(config, flink_options(config, own, restore_from))
+        plan = _stored_plan(stores, run.topic.name, name) or _store_plan(stores, environment, config, name)
+        client = _execute(environment, plan_for(plan, deployment.writer))
     report(f"job {client.get_job_id()} of deployment {deployment.writer} is running")
     if run.options.detached:
         return None, False
     until = (lambda: has_checkpoint(stores.checkpoints, run.topic.name, deployment.writer)) if passing else None
-    savepoint = _watch(client, run, stop, until)
+    savepoint = _watch(client, run, _StopWhen(stop, until, f"{own}/savepoints"))
     if savepoint is not None:
         note_stopped(stores.checkpoints, run.topic.name, deployment.writer, savepoint)
         report(f"stopped with savepoint {savepoint}")
     return savepoint, passing
 
 
-def _watch(client: JobClient, run: JobRun, stop: threading.Event, until: Callable[[], bool] | None) -> str | None:
-    """Wait for the end of the job, for `stop`, or for `until`; the latter two stop it with a savepoint."""
+@contextmanager
+def _mapped(run: JobRun) -> Iterator[None]:
+    """Whatever Flink raises while the job is built and submitted becomes a JobError without secrets."""
+    try:
+        yield
+    except LineageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - py4j raises what Java raised
+        raise JobError(failure_sentence(run.topic.name, str(error), run.settings.secrets())) from None
+
+
+@dataclass(frozen=True)
+class _StopWhen:
+    """When to stop the job, by a person or by a condition, and where its savepoint goes."""
+
+    asked: threading.Event
+    until: Callable[[], bool] | None
+    savepoints: str
+
+
+def _watch(client: JobClient, run: JobRun, when: _StopWhen) -> str | None:
+    """Wait for the end of the job, or until it is to be stopped with a savepoint, whose path is returned."""
     result = client.get_job_execution_result()
-    secrets = [
-        value.get_secret_value() for value in (*run.settings.kafka.properties.values(), *run.settings.aws.values())
-    ]
+    secrets = run.settings.secrets()
     while not result.done():
-        if stop.wait(POLL_SECONDS) or (until is not None and until()):
-            return _stop(client, result, run.topic.name, secrets)
+        if when.asked.wait(POLL_SECONDS) or (when.until is not None and when.until()):
+            return _stop(client, result, when.savepoints, run)
     raise JobError(_reason(result, run.topic.name, secrets))
 
 
-def _stop(client: JobClient, result: Any, topic: str, secrets: list[str]) -> str:
+def _stop(client: JobClient, result: Any, folder: str, run: JobRun) -> str:
     """Stop with a savepoint and wait until the job is FINISHED: only then are its files committed."""
     from pyflink.java_gateway import get_gateway  # noqa: PLC0415 - pyflink is imported when a job runs
 
     try:
         # pyflink 2.3 still calls a method that Flink 2 has removed, hence the Java client.
         kinds = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType
-        savepoint = str(client._j_job_client.stopWithSavepoint(False, None, kinds.DEFAULT).get())  # noqa: SLF001
+        savepoint = str(client._j_job_client.stopWithSavepoint(False, folder, kinds.DEFAULT).get())  # noqa: SLF001
         result.result()
     except Exception as error:  # noqa: BLE001 - py4j raises what Java raised
-        why = failure_sentence(topic, str(error), secrets)
+        why = failure_sentence(run.topic.name, str(error), run.settings.secrets())
         raise JobError(
             f"stopping with a savepoint failed, the next start resumes from the last checkpoint: {why}"
         ) from None
     return savepoint
 
 
-def _reason(result: Any, topic: str, secrets: list[str]) -> str:
+def _reason(result: Any, topic: str, secrets: tuple[str, ...]) -> str:
     try:
         result.result()
     except Exception as error:  # noqa: BLE001 - py4j raises what Java raised
