@@ -164,6 +164,13 @@ def test_the_stalled_rule_looks_past_a_look_that_could_not_see_the_partition() -
     assert kinds(audit(both).to_json()) == {("pending", "stalled", 20, 30)}
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_several_old_looks_the_newest_says_what_is_stalled(turned: bool) -> None:
+    looks = [Seen(MAX_DELAY + 600, 20, 25, frozenset()), Seen(MAX_DELAY, 20, 30, frozenset())]
+    seen = tuple(reversed(looks) if turned else looks)
+    assert kinds(report_of(World(rows=WHOLE, log=(0, 50, 50), seen=seen))) == {("pending", "stalled", 20, 30)}
+
+
 def test_what_the_group_had_committed_long_enough_ago_is_due() -> None:
     seen = Seen(SETTLE, 26, 30, frozenset())
     assert kinds(report_of(World(rows=WHOLE, log=(0, 50, 50), seen=(seen,)))) == {("pending", "suspected", 20, 26)}

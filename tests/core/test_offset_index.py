@@ -50,7 +50,7 @@ def test_the_extremes_are_allowed() -> None:
     ],
 )
 def test_one_step_beyond_is_refused(changed: dict[str, list[int]]) -> None:
-    with pytest.raises(IndexFileError, match="^index file f refused"):
+    with pytest.raises(IndexFileError, match=r"^index file f refused"):
         check(**changed)
 
 
