@@ -1,0 +1,106 @@
+"""The assets of one topic: kafka/<topic> -> lake/<topic> (both made by others) -> audit/<topic> with its checks."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of the asset's function as objects.
+
+from datetime import timedelta
+
+import dagster as dg
+from pydantic import Field
+
+from lineage_dagster import names
+from lineage_dagster.auditor import Auditor
+from lineage_dagster.judgement import AuditPromise, checks_for, judge
+from lineage_dagster.metadata import asset_metadata, check_metadata
+from lineage_pipeline.settings import TopicSettings
+
+MIN_FRESHNESS = timedelta(minutes=1)  # Dagster refuses less
+
+
+class AuditConfig(dg.Config):
+    """What a person may choose in the launchpad."""
+
+    # Empty: the books that lineage.yaml names for this topic.
+    books: list[str] = Field(default=[])
+
+
+def audit_key(topic: str) -> dg.AssetKey:
+    """audit/<topic>."""
+    return dg.AssetKey([names.AUDIT, topic])
+
+
+def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
+    """The Kafka topic and its table in the lake: what the audit compares, made by others."""
+    owners = list(topic.owners)
+    kafka = dg.AssetKey([names.KAFKA, topic.name])
+    return [
+        dg.AssetSpec(
+            kafka,
+            kinds={"kafka"},
+            group_name=names.KAFKA,
+            owners=owners,
+            description=f"The Kafka topic {topic.name}, as producers write it.",
+        ),
+        dg.AssetSpec(
+            dg.AssetKey([names.LAKE, topic.name]),
+            deps=[kafka],
+            kinds={"flink", "parquet", "s3" if topic.paths.output.startswith("s3") else "file"},
+            group_name=names.LAKE,
+            owners=owners,
+            description=f"The table that the Flink job writes from {topic.name}, beside it the offset index.",
+            metadata={
+                "dagster/table_name": topic.name,
+                "data": dg.MetadataValue.path(topic.paths.output),
+                "offset_index": dg.MetadataValue.path(topic.paths.offset_index),
+                "quarantine": dg.MetadataValue.path(topic.paths.quarantine),
+            },
+        ),
+    ]
+
+
+def audit_asset(topic: TopicSettings) -> dg.AssetsDefinition:
+    """audit/<topic>: one audit per materialisation, judged in the same step, so that no check is older than its asset.
+
+    The step itself never fails on what it finds out; the blocking check fails the run.
+    """
+    key = audit_key(topic.name)
+    promise = AuditPromise(timedelta(seconds=topic.max_delay), topic.audit.books)
+    spec = dg.AssetSpec(
+        key,
+        deps=[dg.AssetKey([names.LAKE, topic.name])],
+        kinds={"python"},
+        group_name=names.AUDIT,
+        owners=list(topic.owners),
+        description=(
+            f"Proof, partition by partition, that every record of {topic.name} reached the lake: the offset index "
+            "compared with the broker as sets of offset ranges. See its Checks."
+        ),
+    )
+    checks = [
+        dg.AssetCheckSpec(kind.name, asset=key, description=kind.description, blocking=kind.blocking)
+        for kind in checks_for(topic.audit.books)
+    ]
+
+    @dg.multi_asset(name=names.op_name(topic.name), specs=[spec], check_specs=checks, pool=names.op_name(topic.name))
+    def audit(
+        context: dg.AssetExecutionContext, config: AuditConfig, auditor: dg.ResourceParam[Auditor]
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster wants the bare class, to know that nothing is pickled
+        outcome = auditor.audit(topic.name, tuple(config.books))
+        judged = judge(outcome, promise)
+        context.log.info(judged[0].text)
+        return dg.MaterializeResult(
+            asset_key=key,
+            metadata=asset_metadata(outcome, judged[0].text),
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=one.name,
+                    asset_key=key,
+                    passed=one.passed,
+                    severity=dg.AssetCheckSeverity[one.severity],
+                    description=one.text,
+                    metadata=check_metadata(one, outcome),
+                )
+                for one in judged
+            ],
+        )
+
+    return audit

@@ -1,0 +1,202 @@
+"""Reports as Dagster metadata: numbers that plot over time, bounded tables, coverage map, incident figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from lineage_dagster import names
+from lineage_dagster.judgement import Judgement, verdict_of
+from lineage_dagster.outcome import AuditOutcome
+from lineage_dagster.sentences import LOST, UNPROVEN_CAUSES, Stretch, stretches
+from lineage_pipeline.core.coverage_map import SYMBOLS, coverage_map
+from lineage_pipeline.core.report import AuditReport, PartitionReport
+
+MAX_ROWS = 50  # the page does not fold a table
+MAP_WIDTH = 60
+MAX_INCIDENT_RANGES = 100
+INCIDENT = "incident"
+_EXACT_IN_JSON = 2**53
+
+Metadata = dict[str, Any]  # Dagster's own type is a union of two dozen wrappers and raw values
+
+_PARTITION_COLUMNS = ("verdict", "expected", "actual", "missing", "damaged", "unknown", "pending", "duplicated")
+
+
+def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
+    """What the page of audit/<topic> shows, in this order; `why` is the verdict's sentence."""
+    report = outcome.report
+    if report is None:
+        return {
+            "verdict": verdict_of(outcome),
+            "why": why,
+            "audited_at": dg.MetadataValue.timestamp(outcome.finished_at),
+        }
+    totals = report.totals
+    figures = ("expected", "actual", "missing", "damaged", "unknown", "pending", "duplicated", "quarantined")
+    found: Metadata = {"verdict": report.verdict, "why": why}
+    bad = stretches(report, (*LOST, "unknown", "duplicated"), UNPROVEN_CAUSES)
+    if bad:
+        found["ranges"] = ranges_table(bad)
+    found["coverage_map"] = dg.MetadataValue.md(map_text(report))
+    found["partitions"] = partitions_table(report)
+    found.update({key: dg.MetadataValue.int(totals[key]) for key in figures})
+    found["audited_at"] = dg.MetadataValue.timestamp(report.audited_at)
+    if outcome.report_path:
+        found["report"] = dg.MetadataValue.path(outcome.report_path)
+    return found
+
+
+def check_metadata(judgement: Judgement, outcome: AuditOutcome) -> Metadata:
+    """What the check's tab shows; keys are shown by name."""
+    found: Metadata = {}
+    if judgement.name == names.COMPLETENESS:
+        found[INCIDENT] = dg.MetadataValue.json(incident_figures(outcome))
+    if outcome.report is not None:
+        found.update(_SHOWN[judgement.name](outcome.report, outcome))
+    return found
+
+
+def _completeness(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+    found: Metadata = {
+        "coverage_map": dg.MetadataValue.md(map_text(report)),
+        "lost": dg.MetadataValue.int(report.totals["missing"] + report.totals["damaged"]),
+        "not_proven": dg.MetadataValue.int(report.totals["unknown"]),
+    }
+    return {**found, **_ranges(stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES))}
+
+
+def _counts(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+    figures = {key: dg.MetadataValue.int(report.totals[key]) for key in ("actual", "expected")}
+    return {**figures, "partitions": partitions_table(report)}
+
+
+def _duplicates(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+    return {
+        "duplicated": dg.MetadataValue.int(report.totals["duplicated"]),
+        **_ranges(stretches(report, ["duplicated"])),
+    }
+
+
+def _freshness(_report: AuditReport, outcome: AuditOutcome) -> Metadata:
+    if outcome.newest_file is None:
+        return {}
+    age = (outcome.finished_at - outcome.newest_file).total_seconds()
+    return {"age_seconds": dg.MetadataValue.float(round(age, 1))}
+
+
+def _evidence(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+    return {"problems": dg.MetadataValue.int(len(report.problems))}
+
+
+def _stalled(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+    waiting = stretches(report, (), ["stalled"])
+    return {"stalled": dg.MetadataValue.int(sum(len(one) for one in waiting)), **_ranges(waiting)}
+
+
+def _ranges(found: list[Stretch]) -> Metadata:
+    return {"ranges": ranges_table(found)} if found else {}
+
+
+def incident_figures(outcome: AuditOutcome) -> dict[str, Any]:
+    """What the alerts compare from audit to audit: JSON that this project reads back itself (`version`)."""
+    report = outcome.report
+    bad = stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES) if report is not None else []
+    return {
+        "version": 1,
+        "verdict": verdict_of(outcome),
+        "lost": sum(len(one) for one in bad if one.range_class in LOST),
+        "partitions": len({one.partition for one in bad}),
+        "ranges_total": len(bad),
+        "ranges": [
+            [one.partition, one.start, one.end, one.range_class, one.cause] for one in bad[:MAX_INCIDENT_RANGES]
+        ],
+    }
+
+
+def ranges_table(found: list[Stretch]) -> dg.TableMetadataValue:
+    """The widest ranges, a row each, and a last row for what the table leaves out."""
+    columns = _columns(
+        *(("partition", "int"), ("offsets", "string"), ("count", "int")),
+        *(("class", "string"), ("cause", "string"), ("evidence", "string")),
+    )
+    records = [
+        dg.TableRecord(
+            {
+                "partition": one.partition,
+                "offsets": str(one.start) if len(one) == 1 else f"{one.start} to {one.end - 1}",
+                "count": exact(len(one)),
+                "class": one.range_class,
+                "cause": one.cause or "",
+                "evidence": one.evidence,
+            }
+        )
+        for one in found[:MAX_ROWS]
+    ]
+    if len(found) > MAX_ROWS:
+        rest = found[MAX_ROWS:]
+        text = f"and {len(rest):,} narrower ranges: the report has them all"
+        values = {"partition": "...", "offsets": "...", "count": exact(sum(len(one) for one in rest))}
+        records.append(dg.TableRecord({**values, "class": "", "cause": "", "evidence": text}))
+    return dg.TableMetadataValue(records, dg.TableSchema(columns=columns))
+
+
+def partitions_table(report: AuditReport) -> dg.TableMetadataValue:
+    """A row per partition; of many the worst only, and a last row that says how many are left out."""
+    columns = _columns(
+        ("partition", "int"), *((name, "string" if name == "verdict" else "int") for name in _PARTITION_COLUMNS)
+    )
+    shown = sorted(report.partitions, key=_badness)[:MAX_ROWS]
+    records = [
+        dg.TableRecord(
+            {
+                "partition": one.partition,
+                "verdict": one.verdict,
+                **{key: exact(one.counts[key]) for key in _PARTITION_COLUMNS[1:]},
+            }
+        )
+        for one in sorted(shown, key=lambda one: one.partition)
+    ]
+    left = len(report.partitions) - len(shown)
+    if left:
+        blank = dict.fromkeys(_PARTITION_COLUMNS, "")
+        records.append(dg.TableRecord({"partition": "...", **blank, "verdict": f"{left:,} more, none of them worse"}))
+    return dg.TableMetadataValue(records, dg.TableSchema(columns=columns))
+
+
+def map_text(report: AuditReport) -> str:
+    """The coverage map as a block of text, the worst partitions first when there are many."""
+    worst = {one.partition for one in sorted(report.partitions, key=_badness)[:MAX_ROWS]}
+    rows = [row for row in coverage_map(report, MAP_WIDTH) if row.partition in worst]
+    if not any(row.cells for row in rows):
+        return "No offsets to draw."
+    used = {cell for row in rows for cell in row.cells}
+    legend = "  ".join(f"{SYMBOLS[name]} {name}" for name in SYMBOLS if name in used)
+    lines = [f"{row.partition:>5} {row.whole.start:>12} {row.text:<{MAP_WIDTH}} {row.whole.end}" for row in rows]
+    return "\n".join(["```", legend, "", *lines, "```"])
+
+
+def exact(value: int) -> int | str:
+    """The number, as text when a browser would round it."""
+    return value if abs(value) < _EXACT_IN_JSON else str(value)
+
+
+def _badness(one: PartitionReport) -> tuple[int, int, int]:
+    order = {"loss": 0, "undetermined": 1, "complete": 2}
+    return (order[one.verdict], -one.counts["missing"] - one.counts["damaged"] - one.counts["unknown"], one.partition)
+
+
+def _columns(*named: tuple[str, str]) -> list[dg.TableColumn]:
+    return [dg.TableColumn(name, type=kind) for name, kind in named]
+
+
+_SHOWN: dict[str, Callable[[AuditReport, AuditOutcome], Metadata]] = {
+    names.COMPLETENESS: _completeness,
+    names.COUNTS_MATCH: _counts,
+    names.EVIDENCE_COMPLETE: _evidence,
+    names.INDEX_FRESH: _freshness,
+    names.NO_DUPLICATES: _duplicates,
+    names.NO_STALLED_PARTITION: _stalled,
+}

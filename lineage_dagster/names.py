@@ -1,0 +1,31 @@
+"""Pure: the names under which Dagster knows a topic's assets, checks and ops."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+KAFKA, LAKE, AUDIT = "kafka", "lake", "audit"
+SUMMARY = "summary"
+
+# Checks are listed by name and the first is opened: the verdict must be that one.
+COMPLETENESS = "completeness"
+COUNTS_MATCH = "counts_match"
+EVIDENCE_COMPLETE = "evidence_complete"
+INDEX_FRESH = "index_fresh"
+NO_DUPLICATES = "no_duplicates"
+NO_STALLED_PARTITION = "no_stalled_partition"
+ALL_TOPICS_COMPLETE = "all_topics_complete"
+
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_]")
+
+
+def op_name(topic: str) -> str:
+    """A name that Dagster takes for an op and a pool; different topics never share one.
+
+    Kafka's names may hold dots and dashes: `a.b`, `a-b` and `a_b` are three topics.
+    """
+    if _PLAIN.fullmatch(topic):
+        return f"audit_{topic}"
+    return f"audit_{_NOT_PLAIN.sub('_', topic)}_{zlib.crc32(topic.encode()):08x}"

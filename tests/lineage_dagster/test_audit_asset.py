@@ -1,0 +1,117 @@
+"""audit/<topic> on real Parquet files: what is lost, doubled or unreadable is red with its reason, in the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lineage_dagster import names
+from tests.lineage_dagster.lake import Lake
+
+
+def test_a_topic_without_holes_is_green_in_every_check(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 100), (1, 0, 50)])
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert found.success
+    assert {name: one.passed for name, one in found.checks.items()} == {
+        "completeness": True,
+        "counts_match": True,
+        "evidence_complete": True,
+        "index_fresh": True,
+        "no_duplicates": True,
+    }
+    assert found.verdict.description == "Every one of 150 expected offsets in 2 partitions is in the index."
+
+
+def test_a_hole_is_a_failed_blocking_check_that_names_partition_and_offsets(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(3, 0, 100), (3, 160, 200)])
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert not found.success  # blocking: the run fails, so that stock run-failure alerts see it
+    assert not found.verdict.passed
+    assert found.verdict.severity == dg.AssetCheckSeverity.ERROR
+    assert "60 of 200 expected offsets did not reach the lake: partition 3, offsets 100 to 159" in str(
+        found.verdict.description
+    )
+    assert "partition 3: 140 of 200" in str(found.checks[names.COUNTS_MATCH].description)
+
+
+def test_a_lost_and_a_doubled_range_of_the_same_size_do_not_cancel_out(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 100), (0, 110, 200), (0, 150, 160)])
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert not found.verdict.passed
+    assert not found.checks[names.COUNTS_MATCH].passed
+    doubled = found.checks[names.NO_DUPLICATES]
+    assert (doubled.passed, doubled.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "offsets 150 to 159" in str(doubled.description)
+
+
+def test_the_asset_is_materialised_in_the_run_that_fails(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    assert not lake.audit(lake.definitions("t"), "t", instance).success
+    event = instance.get_latest_materialization_event(dg.AssetKey(["audit", "t"]))
+    assert event is not None
+    metadata = event.asset_materialization.metadata
+    assert metadata["verdict"].value == "loss"
+    assert metadata["missing"].value == 10
+
+
+@pytest.mark.parametrize("spoil", ["absent", "empty", "no parquet"])
+def test_an_index_that_cannot_be_looked_at_is_red_in_every_check(spoil: str, lake: Lake, instance: dg.DagsterInstance):
+    if spoil != "absent":
+        path = lake.index("t", [(0, 0, 10)])
+        path.unlink() if spoil == "empty" else path.write_bytes(b"no parquet")
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert not found.success
+    assert [name for name, one in found.checks.items() if one.passed and name != names.INDEX_FRESH] == []
+    assert str(found.verdict.description).startswith("NOT PROVEN: ")
+
+
+def test_a_broker_that_does_not_answer_is_red_with_that_reason(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10)])
+    settings = {"name": "t", "audit": {"books": ["index", "broker"]}}
+    kafka = {"bootstrap_servers": "127.0.0.1:1", "properties": {"socket.timeout.ms": "1000"}}
+    found = lake.audit(lake.definitions(settings, kafka=kafka), "t", instance)
+    assert not found.success
+    assert "the broker could not be read" in str(found.verdict.description)
+    assert not found.checks[names.EVIDENCE_COMPLETE].passed
+    assert not found.checks[names.NO_STALLED_PARTITION].passed
+
+
+def test_an_error_of_our_own_is_a_failed_check_and_keeps_foreign_text_out(
+    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("password=secret")
+
+    monkeypatch.setattr("lineage_dagster.auditor.audit_twice", broken)
+    lake.index("t", [(0, 0, 10)])
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert not any(one.passed for one in found.checks.values())
+    assert "unexpected RuntimeError" in str(found.verdict.description)
+    assert not any("secret" in str(one.description) for one in found.checks.values())
+
+
+def test_a_report_that_cannot_be_stored_is_a_failed_check_but_not_a_loss(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10)])
+    (lake.root / "audit").write_text("a file where a directory should be")
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert found.verdict.passed
+    assert "could not be stored" in str(found.checks[names.EVIDENCE_COMPLETE].description)
+
+
+def test_books_that_do_not_exist_are_refused_as_a_failed_check(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10)])
+    found = lake.audit(lake.definitions("t"), "t", instance, books=["tea-leaves"])
+    assert not found.verdict.passed
+    assert "tea-leaves" in str(found.verdict.description)
+
+
+def test_nothing_is_pickled(lake: Lake, tmp_path: Path):
+    lake.index("t", [(0, 0, 10)])
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        assert lake.audit(lake.definitions("t"), "t", instance).success
+    assert not (home / "storage" / "audit").exists()
