@@ -76,6 +76,29 @@ class DirectoryStore:
         except (OSError, ValueError) as error:
             raise self._failed("written", key, error) from None
 
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write under a hidden name, flush to disk, then link: a name is given once; see ObjectStore.put_new."""
+        target = self._root / checked_key(key)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                try:
+                    target.hardlink_to(temporary)
+                except FileExistsError:
+                    return False
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    temporary.unlink()
+            _sync_directory(target.parent)
+        except (OSError, ValueError) as error:
+            raise self._failed("written", key, error) from None
+        return True
+
     def _walk(
         self, folder: Path, prefix: str, hidden: bool, above: tuple[tuple[int, int], ...]
     ) -> Iterator[ObjectInfo]:

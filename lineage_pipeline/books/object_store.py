@@ -60,6 +60,13 @@ class ObjectStore(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Write the whole object; a reader sees the old content or the new, never a part. Raises StoreError."""
 
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write the whole object unless the key is taken; whether it was written. Raises StoreError.
+
+        Of several writers at once exactly one is told yes. After an error, or a no that a repeated request got, the
+        object may be there all the same: who must know reads it back.
+        """
+
 
 def open_store(uri: str, aws: Mapping[str, SecretStr]) -> ObjectStore:
     """The store at `uri`; `aws` holds the AWS_* settings by variable name and is used for s3:// only.

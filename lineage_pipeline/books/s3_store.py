@@ -15,7 +15,7 @@ import botocore.config  # type: ignore[import-untyped]  # it ships no types
 import botocore.exceptions  # type: ignore[import-untyped]  # the same
 import botocore.session  # type: ignore[import-untyped]  # the same
 import obstore
-from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 from pydantic import SecretStr
 
@@ -108,6 +108,16 @@ class S3ObjectStore:
             obstore.put(self._store, checked_key(key), data, use_multipart=False)
         except _FOREIGN as error:
             raise self._failed("written", key, error) from None
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """One PUT with If-None-Match; see ObjectStore.put_new."""
+        try:
+            obstore.put(self._store, checked_key(key), data, use_multipart=False, mode="create")
+        except (AlreadyExistsError, FileExistsError):
+            return False
+        except (BaseError, OSError, ValueError) as error:
+            raise self._failed("written", key, error) from None
+        return True
 
     def _pages(self, below: str, page_size: int) -> Iterator[Any]:
         """The non-empty pages of entries below `below`, whole segments only."""
