@@ -30,11 +30,11 @@ def read_rows(name: str, data: bytes) -> Iterator[IndexRows]:
     file, columns = _open(name, data)
     wanted = [column.name for column in columns if column.name in _AUDITED]
     # the other columns are not decoded here, only their nulls are looked up
-    unread = [column for column in columns if column.name not in _AUDITED and not column.nullable]
-    wanted += [column.name for column in unread if not _known_without_nulls(file, column.name)]
+    unread = {column.name for column in columns if column.name not in _AUDITED and not column.nullable}
+    wanted += unread - _known_without_nulls(file, unread)
     for batch in _batches(name, file, wanted, len(data)):
         _refuse_nulls(name, batch, columns)
-        yield checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in batch.schema.names})
+        yield checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in wanted})
 
 
 def find_rows(name: str, data: bytes, partition: int, offset: int) -> list[IndexRow]:
@@ -59,8 +59,8 @@ def _open(name: str, data: bytes) -> tuple[Any, tuple[Column, ...]]:
         file = pq.ParquetFile(
             pa.BufferReader(data), coerce_int96_timestamp_unit="ms", page_checksum_verification=True, memory_map=False
         )
-        names = list(file.schema_arrow.names)
-        types = {field.name: field.type for field in file.schema_arrow}
+        schema = file.schema_arrow
+        names, types = schema.names, dict(zip(schema.names, schema.types, strict=True))
     except _FOREIGN as error:
         raise _not_readable(name, error) from None
     columns = expected_columns(name, frozenset(names))
@@ -97,35 +97,42 @@ def _fits(column: Column, kind: Any) -> bool:
 def _refuse_codecs(name: str, file: Any) -> None:
     metadata = file.metadata
     for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
         for column in range(metadata.num_columns):
-            codec = metadata.row_group(group).column(column).compression
+            codec = row_group.column(column).compression
             if codec not in _CODECS:
                 raise IndexFileError(f"index file {name} refused: it is compressed with {codec}, which is not read")
 
 
-def _known_without_nulls(file: Any, column: str) -> bool:
-    """Whether the footer says that the column has no null; without such a word the column must be read."""
-    metadata = file.metadata
+def _known_without_nulls(file: Any, columns: set[str]) -> set[str]:
+    """Those of the columns of which the footer says that they hold no null; the others must be read."""
+    metadata, known = file.metadata, set(columns)
     for group in range(metadata.num_row_groups):
-        chunks = (metadata.row_group(group).column(index) for index in range(metadata.num_columns))
-        chunk = next((one for one in chunks if one.path_in_schema == column), None)
-        statistics = chunk.statistics if chunk is not None else None
-        if statistics is None or not statistics.has_null_count or statistics.null_count:
-            return False
-    return True
+        row_group = metadata.row_group(group)
+        for index in range(metadata.num_columns):
+            chunk = row_group.column(index)
+            name = chunk.path_in_schema
+            if name in known:
+                statistics = chunk.statistics
+                if statistics is None or not statistics.has_null_count or statistics.null_count:
+                    known.discard(name)
+    return known
 
 
 def _refuse_nulls(name: str, batch: Any, columns: tuple[Column, ...]) -> None:
-    for column in columns:
-        if column.nullable or column.name not in batch.schema.names:
-            continue
-        if batch.column(column.name).null_count:
-            raise IndexFileError(f"index file {name} refused: column {column.name} holds a null")
+    nullable = {column.name for column in columns if column.nullable}
+    for column, values in zip(batch.schema.names, batch.columns, strict=True):
+        if values.null_count and column not in nullable:
+            raise IndexFileError(f"index file {name} refused: column {column} holds a null")
 
 
 def _integers(name: str, batch: Any, column: str) -> Int64Array:
+    """The column's values; without nulls, so the buffer is the array (Array.to_numpy would import all of pandas)."""
     try:
-        values: Int64Array = _decoded(batch.column(column)).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        array = _decoded(batch.column(column))
+        if array.type != pa.int64():
+            array = array.cast(pa.int64())
+        values: Int64Array = np.frombuffer(array.buffers()[1], dtype=np.int64)[array.offset : array.offset + len(array)]
     except _FOREIGN as error:
         raise _not_readable(name, error) from None
     return values
