@@ -5,8 +5,11 @@ docs/audit.md explains every word. `duplicated` is an overlay, not a class: it n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
@@ -45,12 +48,28 @@ def worst(verdicts: list[Verdict]) -> Verdict:
 
 @dataclass(frozen=True)
 class Tile:
-    """Ranges of one partition with one class and cause; `evidence` is a sentence for people."""
+    """Ranges of one partition with one class and cause; `notes`: sentences for people, each with its ranges."""
 
     ranges: RangeSet
     offset_class: OffsetClass
     cause: str | None
-    evidence: str
+    notes: tuple[tuple[RangeSet, str], ...]
+
+    @property
+    def evidence(self) -> str:
+        """All sentences, each once."""
+        return "; ".join(dict.fromkeys(text for _, text in self.notes))
+
+    def told(self) -> Iterator[tuple[OffsetRange, str]]:
+        """Each range, in order, with the sentences about it."""
+        pieces = sorted(((one, text) for ranges, text in self.notes for one in ranges), key=lambda piece: piece[0])
+        position = 0
+        for one in self.ranges:
+            texts: dict[str, None] = {}
+            while position < len(pieces) and pieces[position][0].start < one.end:
+                texts[pieces[position][1]] = None
+                position += 1
+            yield one, "; ".join(texts)
 
 
 class Tiling:
@@ -62,7 +81,7 @@ class Tiling:
     def __init__(self, whole: OffsetRange) -> None:
         self.whole = whole
         self.free = RangeSet.of(whole)
-        self._tiles: dict[tuple[OffsetClass, str | None], Tile] = {}
+        self._notes: dict[tuple[OffsetClass, str | None], list[tuple[RangeSet, str]]] = {}
 
     def claim(self, ranges: RangeSet, offset_class: OffsetClass, cause: str | None, evidence: str) -> RangeSet:
         """Give the class to what of `ranges` has none yet, and return that part."""
@@ -72,25 +91,29 @@ class Tiling:
         if cause is not None and cause not in CAUSES[offset_class]:
             raise ValueError(f"{cause!r} is no cause of {offset_class!r}")
         self.free = self.free.difference(taken)
-        before = self._tiles.get((offset_class, cause))
-        if before is not None:
-            known = before.evidence if evidence in before.evidence else f"{before.evidence}; {evidence}"
-            taken_all = before.ranges.union(taken)
-        else:
-            known, taken_all = evidence, taken
-        self._tiles[offset_class, cause] = Tile(taken_all, offset_class, cause, known)
+        self._notes.setdefault((offset_class, cause), []).append((taken, evidence))
         return taken
 
     def tiles(self) -> tuple[Tile, ...]:
         """All tiles. Raises ValueError when an offset has no class: the decision forgot a case."""
         if len(self.free):
             raise ValueError(f"offsets without a class: {self.free}")
-        return tuple(self._tiles.values())
+        return tuple(Tile(_union(notes), *key, tuple(notes)) for key, notes in self._notes.items())
 
     def of(self, offset_class: OffsetClass, *causes: str) -> RangeSet:
         """Everything of that class so far; with `causes`, of these causes only."""
-        found = EMPTY
-        for (known_class, cause), tile in self._tiles.items():
-            if known_class == offset_class and (not causes or cause in causes):
-                found = found.union(tile.ranges)
-        return found
+        chosen = [
+            note
+            for (known_class, cause), notes in self._notes.items()
+            if known_class == offset_class and (not causes or cause in causes)
+            for note in notes
+        ]
+        return _union(chosen)
+
+
+def _union(notes: list[tuple[RangeSet, str]]) -> RangeSet:
+    if not notes:
+        return EMPTY
+    return RangeSet(
+        np.concatenate([ranges.starts for ranges, _ in notes]), np.concatenate([ranges.ends for ranges, _ in notes])
+    )

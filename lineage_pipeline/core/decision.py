@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from lineage_pipeline.core.baseline import Baseline, resolve_baseline
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
@@ -71,6 +72,7 @@ class _Look:
         self.index_end = max(bounds.end if bounds else 0, self.baseline.offset)
         self.end = max(self.index_end, self.high_watermark or 0)
         self.tiling = Tiling(OffsetRange(self.baseline.offset, self.end))
+        self.unsettled = EMPTY  # claimed by what re-reading showed, but still to be looked at by the next audit
 
     def decide(self) -> PartitionDecision:
         whole = RangeSet.of(self.tiling.whole)
@@ -81,7 +83,7 @@ class _Look:
         if self.evidence.index.status != "read":
             self.tiling.claim(whole, "unknown", "index-unreadable", "the offset index could not be read")
         self._not_due()
-        holes = self.tiling.free
+        holes = self.tiling.free.union(self.unsettled)
         self._holes()
         return PartitionDecision(
             partition=self.partition,
@@ -125,20 +127,27 @@ class _Look:
             for skipped in (deployment.skipped or {}).get(self.partition, ()):
                 text = f"writer {deployment.writer} went on behind them, since retention had removed them"
                 self.tiling.claim(RangeSet.of(skipped), "missing", "expired", text)
-        for one in memory.resolutions:
-            if one.partition == self.partition:
-                ranges = RangeSet.of(one.range)
-                # a loss needs a second look, since a listing is no snapshot; an explanation does not
-                held = ranges.intersection(confirmed) if one.offset_class in {"missing", "damaged"} else ranges
-                self.tiling.claim(held, one.offset_class, one.cause, one.evidence)
+        mine = [one for one in memory.resolutions if one.partition == self.partition]
+        # neighbours that say the same are one claim: a transactional topic has thousands of markers
+        for (offset_class, cause, text), group in groupby(
+            mine, lambda one: (one.offset_class, one.cause, one.evidence)
+        ):
+            ranges = RangeSet.of(*(one.range for one in group))
+            # a loss needs a second look, since a listing is no snapshot; an explanation does not
+            held = ranges.intersection(confirmed) if offset_class in {"missing", "damaged"} else ranges
+            claimed = self.tiling.claim(held, offset_class, cause, text)
+            if offset_class != "explained":
+                self.unsettled = self.unsettled.union(claimed)
 
     def _not_due(self) -> None:
-        """Above the index's own last row and above what the group had committed long enough ago."""
+        """Above the index's own last row, what the group had committed long enough ago, and the log's start.
+
+        What the log no longer holds cannot be written any more, so waiting for it would be for ever.
+        """
         if self.offsets is None or self.high_watermark is None:
             return
-        due = max(
-            [self.index_end, *(seen.committed or 0 for _, seen in self._observations(self.evidence.rules.settle))]
-        )
+        committed = [seen.committed or 0 for _, seen in self._observations(self.evidence.rules.settle)]
+        due = max([self.index_end, self.offsets.log_start or 0, *committed])
         tail = RangeSet.of(OffsetRange(due, self.end)) if due < self.end else EMPTY
         if self.evidence.isolation == "read_committed" and self.offsets.last_stable is not None:
             unstable = tail.clip(self.offsets.last_stable, self.end)

@@ -136,10 +136,10 @@ def _partition(decision: PartitionDecision) -> PartitionReport:
 
 def _reported(decision: PartitionDecision) -> tuple[ReportedRange, ...]:
     found = [
-        ReportedRange(one, tile.offset_class, tile.cause, tile.evidence)
+        ReportedRange(one, tile.offset_class, tile.cause, text)
         for tile in decision.tiles
         if tile.offset_class != "indexed" and tile.cause != "in-flight"
-        for one in tile.ranges
+        for one, text in tile.told()
     ]
     for one in decision.repeats.ranges():
         part = decision.repeats.within(one.start, one.end)

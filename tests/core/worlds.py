@@ -195,7 +195,7 @@ def oracle(world: World) -> Expected:  # noqa: C901 - one case per rule, as plai
         doubtful = set(range(low, index_start))
     end = max(index_end, high or 0, baseline)
     confirmed = {hole for one in world.seen if one.age >= SETTLE for hole in one.holes}
-    due = max([index_end, baseline, *(one.committed or 0 for one in world.seen if one.age >= SETTLE)])
+    due = max([index_end, baseline, low or 0, *(one.committed or 0 for one in world.seen if one.age >= SETTLE)])
 
     def class_of(offset: int) -> tuple[str, str | None]:  # noqa: C901, PLR0911 - the rules in their order
         if high is not None and offset >= high:
@@ -254,6 +254,7 @@ def oracle(world: World) -> Expected:  # noqa: C901 - one case per rule, as plai
         or ("indexed" not in names and ("pending" in names or high is None))
         or world.refused
         or world.broker_down
+        or (high is not None and high < end)
     ):
         verdict = "undetermined"
     else:
