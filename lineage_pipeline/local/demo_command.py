@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -73,13 +74,20 @@ def _story(stack: EmbeddedStack, records: int, console: Console, out: Console) -
     step("4. Where is offset 1909 of partition 9?")
     _locate(stack, out)
     step("5. A loss that no count can see: two careless offset resets")
-    lost, doubled, _ = demo.plant_loss(stack, records, _BATCH, console, say)
+    with ThreadPoolExecutor(1, thread_name_prefix="dagster") as beside:
+        dagster = beside.submit(stack.start_dagster)  # it takes as long to start as the loss to plant
+        lost, doubled, _ = demo.plant_loss(stack, records, _BATCH, console, say)
+        dagster.result()
     step("6. What the count says, and what the audit says")
     gaps = demo.counted_gaps(stack)
     out.print(f"count query (max - min + 1 - sum of counts): {gaps} gaps")
     report = demo.audit_stack(stack, ("index",))
     render_audit(report, out)
-    found = _exactly(report, lost, doubled) and gaps == 0
+    shown = stack.dagster.audit(stack.topic, ("index",))
+    out.print(
+        f"Dagster, check completeness of audit/{stack.topic}: {'passed' if shown.passed else 'FAILED'}: {shown.text}"
+    )
+    found = _exactly(report, lost, doubled) and gaps == 0 and not shown.passed
     out.print(
         f"planted: partition {demo.VICTIM} lost [{lost}, {lost + demo.LOST}),"
         f" doubled [{doubled}, {doubled + demo.LOST});"
@@ -108,7 +116,9 @@ def _exactly(report: AuditReport, lost: int, doubled: int) -> bool:
 
 
 def _stay(stack: EmbeddedStack, console: Console) -> None:
-    console.print(f"\nFlink UI {stack.job.ui_url}; Kafka {stack.broker.bootstrap_servers}; Ctrl-C ends everything.")
+    console.print(f"\nDagster  {stack.dagster.check_url(stack.topic)}", soft_wrap=True)
+    console.print(f"Flink UI {stack.job.ui_url}\nKafka    {stack.broker.bootstrap_servers}")
+    console.print("Ctrl-C ends everything.")
     console.print("Try, in another terminal: lineage audit; lineage locate 9 1909; lineage sql 'FROM offset_index'")
     try:
         while stack.job.process is not None and stack.job.process.poll() is None:

@@ -1,4 +1,4 @@
-"""The embedded stack: broker, topic and Flink job over one state directory, which a later start resumes.
+"""The embedded stack: broker, topic, Flink job and Dagster over one state directory, which a later start resumes.
 
 `.lineage/lineage.yaml` always describes the stack that ran last, so that `lineage sql`, `audit` and the rest find it
 without any setting.
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from lineage_pipeline.errors import SetupError
 from lineage_pipeline.local.broker import KafkaBroker
+from lineage_pipeline.local.dagster_process import DagsterProcess
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import check_python, find_java
 from lineage_pipeline.local.job_process import RUN_JOB, JobProcess
@@ -31,7 +32,7 @@ PARTITIONS = 10
 
 @final
 class EmbeddedStack:
-    """Broker and job below `directory`. A context manager: on exit the job stops with a savepoint, then the broker.
+    """Broker, job and Dagster below `directory`. A context manager: on exit the job stops with a savepoint.
 
     `report` is told in one sentence what happens. `topic` is made with ten partitions when it is not there.
     `fresh` removes first what an earlier run left in `directory`.
@@ -56,6 +57,7 @@ class EmbeddedStack:
         self._lock = StateLock(self.directory)
         self._broker: KafkaBroker | None = None
         self._job: JobProcess | None = None
+        self._dagster: DagsterProcess | None = None
 
     @property
     def config(self) -> Path:
@@ -73,6 +75,12 @@ class EmbeddedStack:
         """The job's process, started or not."""
         assert self._job is not None, "the stack is not started"
         return self._job
+
+    @property
+    def dagster(self) -> DagsterProcess:
+        """Dagster's process, started or not."""
+        assert self._dagster is not None, "the stack is not started"
+        return self._dagster
 
     @property
     def settings(self) -> Settings:
@@ -98,7 +106,9 @@ class EmbeddedStack:
             if partition_count(self._broker.bootstrap_servers, self.topic) is None:
                 create_topic(self._broker.bootstrap_servers, self.topic, PARTITIONS)
             self._write_config()
-            self._job = JobProcess(self.config, self.directory / "log", free_ports(1)[0], self._environ)
+            log, (flink, web) = self.directory / "log", free_ports(2)
+            self._job = JobProcess(self.config, log, flink, self._environ)
+            self._dagster = DagsterProcess(self.config, self.directory / "dagster", log, web, self._environ)
         except BaseException:
             self._close()
             raise
@@ -119,6 +129,11 @@ class EmbeddedStack:
         self.job.start(arguments, hold=(self._lock.fileno(),), entry=entry)
         self._report(f"Flink UI at {self.job.ui_url}")
 
+    def start_dagster(self) -> None:
+        """Start Dagster over the stack's topic. Raises ProcessError when it does not come up."""
+        self.dagster.start(hold=(self._lock.fileno(),))
+        self._report(f"Dagster UI at {self.dagster.url}")
+
     def _remove_leftovers(self) -> None:
         """Empty the directory, but for the lock that we hold."""
         try:
@@ -131,6 +146,8 @@ class EmbeddedStack:
             raise SetupError(f"{self.directory} cannot be emptied ({error.strerror}): remove it by hand") from None
 
     def _close(self) -> None:
+        if self._dagster is not None:
+            self._dagster.stop()
         if self._job is not None:
             self._job.kill()
         if self._broker is not None:

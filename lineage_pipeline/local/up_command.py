@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.5
 @click.command("up")
 @click.option("--parallelism", type=click.IntRange(1, 128), default=1, show_default=True, help="Of the Flink job.")
 def up_command(parallelism: int) -> None:
-    """Run broker, producer at RATE_PER_SEC and Flink job until Ctrl-C; state is kept under .lineage/up.
+    """Run broker, producer at RATE_PER_SEC, Flink job and Dagster until Ctrl-C; state is kept under .lineage/up.
 
     Example: RATE_PER_SEC=100 lineage up
     """
@@ -34,6 +34,7 @@ def up_command(parallelism: int) -> None:
     stack = EmbeddedStack(Path(STATE_DIRECTORY) / "up", os.environ, lambda line: console.print(line, soft_wrap=True))
     with stack:
         stack.start_job("--parallelism", str(parallelism))
+        stack.start_dagster()
         console.print(
             f"{rate:g} records a second into {stack.topic}; Ctrl-C stops and keeps everything", soft_wrap=True
         )
