@@ -15,7 +15,7 @@ from lineage_pipeline.core.broker_snapshot import PartitionOffsets
 from lineage_pipeline.core.classes import Tile, Tiling, Verdict
 from lineage_pipeline.core.coverage import PartitionCoverage, Repeats
 from lineage_pipeline.core.evidence import AuditEvidence
-from lineage_pipeline.core.memory import Observation, ObservedPartition
+from lineage_pipeline.core.memory import Acceptance, Observation, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet, exact_sum
 
 
@@ -70,7 +70,10 @@ class _Look:
         self.high_watermark = self.offsets.high_watermark if self.offsets else None
         bounds = self.coverage.bounds
         self.index_end = max(bounds.end if bounds else 0, self.baseline.offset)
-        self.end = max(self.index_end, self.high_watermark or 0)
+        self.vanished = evidence.memory.vanished.get(partition, EMPTY)
+        self.truncated = evidence.memory.truncated.get(partition, EMPTY)
+        remembered = [one.end for ranges in (self.vanished, self.truncated) for one in [ranges.bounds] if one]
+        self.end = max(self.index_end, self.high_watermark or 0, *remembered)
         self.tiling = Tiling(OffsetRange(self.baseline.offset, self.end))
         self.unsettled = EMPTY  # claimed by what re-reading showed, but still to be looked at by the next audit
 
@@ -100,12 +103,15 @@ class _Look:
         """Offsets whose identity is in doubt are never indexed: the same numbers may name other records now."""
         if self.evidence.incarnation_problem:
             self.tiling.claim(whole, "unknown", "incarnation", self.evidence.incarnation_problem)
+        accepted = RangeSet.of(*(one.range for one in self._acceptances()))
+        text = "an earlier look saw the log reach beyond them, then it was cut back: they may name other records now"
+        self.tiling.claim(self.truncated.difference(accepted), "unknown", "incarnation", text)
         if self.snapshot is None:
             return
         if self.offsets is None:
             self.tiling.claim(whole, "unknown", "incarnation", "the broker's topic has no such partition")
-        elif self.high_watermark is not None and self.high_watermark < self.end:
-            beyond = RangeSet.of(OffsetRange(self.high_watermark, self.end))
+        elif self.high_watermark is not None:
+            beyond = whole.clip(self.high_watermark, self.end)
             text = f"the broker's high watermark is {self.high_watermark}: the log was cut back or replaced"
             self.tiling.claim(beyond, "unknown", "incarnation", text)
 
@@ -119,10 +125,11 @@ class _Look:
     def _established(self) -> None:
         """What people accepted, writers declared and re-reading showed."""
         memory, confirmed = self.evidence.memory, self._confirmed()
-        for accepted in memory.acceptances:
-            if accepted.partition == self.partition:
-                text = f"accepted by {accepted.author}: {accepted.reason}"
-                self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
+        for accepted in self._acceptances():
+            text = f"accepted by {accepted.author}: {accepted.reason}"
+            self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
+        text = "they were indexed, but their index file vanished or changed, and no other file covers them"
+        self.tiling.claim(self.vanished, "unknown", "index-vanished", text)
         for deployment in self.evidence.index.deployments:
             for skipped in (deployment.skipped or {}).get(self.partition, ()):
                 text = f"writer {deployment.writer} went on behind them, since retention had removed them"
@@ -148,7 +155,7 @@ class _Look:
             return
         committed = [seen.committed or 0 for _, seen in self._observations(self.evidence.rules.settle)]
         due = max([self.index_end, self.offsets.log_start or 0, *committed])
-        tail = RangeSet.of(OffsetRange(due, self.end)) if due < self.end else EMPTY
+        tail = RangeSet.of(OffsetRange(min(due, self.end), self.end))
         if self.evidence.isolation == "read_committed" and self.offsets.last_stable is not None:
             unstable = tail.clip(self.offsets.last_stable, self.end)
             text = f"a transaction is open: the last stable offset is {self.offsets.last_stable}"
@@ -227,6 +234,9 @@ class _Look:
         windows = self.coverage.windows.within(self.baseline.offset, self.end)
         elsewhere = self.coverage.exact.overlaps(windows.starts, windows.ends)
         return bool((windows.counts < windows.ends - windows.starts - elsewhere).any())
+
+    def _acceptances(self) -> list[Acceptance]:
+        return [one for one in self.evidence.memory.acceptances if one.partition == self.partition]
 
     def _confirmed(self) -> RangeSet:
         """Holes that a look at least `settle` ago saw already."""
