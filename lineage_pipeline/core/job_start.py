@@ -40,7 +40,11 @@ class RestorePoint:
 
 @dataclass(frozen=True)
 class LastDeployment:
-    """What the newest deployment record says of the writer before us."""
+    """What the deployment records say of the writer before us.
+
+    `has_index_rows`: the index has rows of runs that no restore point knows of: of those after the restore point, or
+    without one, of all since the last start without state.
+    """
 
     writer: str
     cluster_id: str | None
@@ -99,6 +103,12 @@ def decide_start(facts: StartFacts, request: StartRequest) -> Start:
     point = facts.restore_point
     if request.from_index_end:
         return _fresh(facts, request, "from-index-end", _positions_after_index(facts, facts.last))
+    if facts.last.has_index_rows:
+        raise StartRefusedError(
+            f"the last run ({facts.last.writer}) or one it restored wrote index rows, but no checkpoint of it is left:"
+            " restore the checkpoint directory; or, if it is gone for good, start behind the index with"
+            " --from-index-end and audit"
+        )
     if point is not None and point.plan_hash == facts.plan_hash:
         skipped = _expired(facts, _positions_after_index(facts, facts.last)) if request.skip_expired else {}
         return Start("restored", restore_from=point.path, skipped=skipped)
@@ -106,15 +116,10 @@ def decide_start(facts: StartFacts, request: StartRequest) -> Start:
         raise StartRefusedError(
             f"the job's plan changed and the last run ({point.writer}) was not stopped with a savepoint, so files of"
             " its last checkpoint may exist only in its state: start the previous version once and stop it"
-            " (`lineage job stop`), then start this one; or accept the risk with --from-index-end"
+            " with Ctrl-C or SIGTERM, then start this one; or accept the risk with --from-index-end"
         )
     if point is not None:
         return _fresh(facts, request, "new-plan", _positions_after_index(facts, facts.last))
-    if facts.last.has_index_rows:
-        raise StartRefusedError(
-            f"the last run ({facts.last.writer}) wrote index rows, but no checkpoint of it is left: restore the"
-            " checkpoint directory; or, if it is gone for good, start behind the index with --from-index-end and audit"
-        )
     # The last run completed no checkpoint, so it committed nothing: it is repeated from where it began.
     return _fresh(facts, request, "repeated", _with_new_partitions(facts, facts.last.start_offsets))
 
@@ -122,7 +127,7 @@ def decide_start(facts: StartFacts, request: StartRequest) -> Start:
 def deployment_chain(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
     """The deployments from the first to the newest, by what each says it continues, not by anybody's clock.
 
-    Raises StartRefusedError when there is more than one newest: two jobs were started at the same time.
+    Raises StartRefusedError when there is more than one newest (two jobs were started at the same time), or none.
     """
     by_writer = {deployment.writer: deployment for deployment in deployments}
     continued = {deployment.previous for deployment in by_writer.values()}
@@ -131,6 +136,11 @@ def deployment_chain(deployments: Iterable[Deployment]) -> tuple[Deployment, ...
         raise StartRefusedError(
             f"deployments {' and '.join(newest[:3])} were started beside each other, so both may have written: stop all"
             " but one, move the deployment record of the other out of _deployments/, and audit for duplicates"
+        )
+    if by_writer and not newest:
+        raise StartRefusedError(
+            f"the deployment records {', '.join(sorted(by_writer)[:3])} continue each other in a circle, so somebody"
+            " changed them: restore _deployments/"
         )
     chain: list[Deployment] = []
     writer = newest[0] if newest else None

@@ -120,10 +120,21 @@ def _watch(client: JobClient, run: JobRun, when: _StopWhen) -> str | None:
     """Wait for the end of the job, or until it is to be stopped with a savepoint, whose path is returned."""
     result = client.get_job_execution_result()
     secrets = run.settings.secrets()
-    while not result.done():
+    while not _ended(result, run.topic.name):
         if when.asked.wait(POLL_SECONDS) or (when.until is not None and when.until()):
             return _stop(client, result, when.savepoints, run)
     raise JobError(_reason(result, run.topic.name, secrets))
+
+
+def _ended(result: Any, topic: str) -> bool:
+    """Whether the job has ended. Raises JobError when there is no JVM any more that could tell."""
+    try:
+        return bool(result.done())
+    except Exception:  # noqa: BLE001 - py4j raises what Java raised, and several errors of its own when Java is gone
+        raise JobError(
+            f"Flink's JVM of the job for {topic} has died without a word (killed, or out of memory): start the job"
+            " again, it resumes from its last checkpoint"
+        ) from None
 
 
 def _stop(client: JobClient, result: Any, folder: str, run: JobRun) -> str:

@@ -57,8 +57,10 @@ def prepare_start(
     snapshot = broker.snapshot(topic.name, topic.group if seeded else None)
     logs = _logs(topic.name, snapshot)
     point = newest_restore_point(stores.checkpoints, topic.name, chain)
-    ends, writers = _index_facts(stores.offset_index, topic.name, point, request, plan_hash)
     last = chain[-1] if chain else None
+    unknown = _unknown_to(point, chain)
+    resumes = last is not None and point is not None and (point.writer, point.plan_hash) == (last.writer, plan_hash)
+    ends, writers = _index_facts(stores.offset_index, topic.name, request, resumes=resumes)
     facts = StartFacts(
         topic=topic.name,
         cluster_id=snapshot.cluster_id,
@@ -67,7 +69,9 @@ def prepare_start(
         partitions=logs,
         last=None
         if last is None
-        else LastDeployment(last.writer, last.cluster_id, last.topic_id, _starts(chain), last.writer in writers),
+        else LastDeployment(
+            last.writer, last.cluster_id, last.topic_id, _starts(chain), not writers.isdisjoint(unknown)
+        ),
         restore_point=point,
         index_end=ends,
         group_offsets={p: o.committed for p, o in snapshot.partitions.items() if o.committed is not None},
@@ -124,17 +128,24 @@ def _history(store: ObjectStore, topic: str) -> tuple[Deployment, ...]:
 
 
 def _index_facts(
-    store: ObjectStore,
-    topic: str,
-    point: RestorePoint | None,
-    request: StartRequest,
-    plan_hash: str,
+    store: ObjectStore, topic: str, request: StartRequest, *, resumes: bool
 ) -> tuple[Mapping[int, int], frozenset[str]]:
-    """Ends and writers of the index; a plain restore needs neither, and reading them costs one request a file."""
-    plain_restore = point is not None and point.plan_hash == plan_hash
-    if plain_restore and not request.skip_expired and not request.from_index_end:
+    """Ends and writers of the index; a run that resumes its own state needs neither, and they cost a request a file."""
+    if resumes and not request.skip_expired and not request.from_index_end:
         return {}, frozenset()
     return index_ends(store, topic) if store.exists() else ({}, frozenset())
+
+
+def _unknown_to(point: RestorePoint | None, chain: tuple[Deployment, ...]) -> set[str]:
+    """Writers of the newest deployments whose rows the restore point cannot know: restoring it would repeat them."""
+    unknown: set[str] = set()
+    for deployment in reversed(chain):
+        if point is not None and deployment.writer == point.writer:
+            break
+        unknown.add(deployment.writer)
+        if deployment.reason != "restored":
+            break
+    return unknown
 
 
 def _starts(chain: tuple[Deployment, ...]) -> dict[int, int]:

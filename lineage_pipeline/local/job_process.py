@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from lineage_pipeline.errors import JobError, ProcessError
+from lineage_pipeline.errors import JobError, ProcessError, SetupError
 from lineage_pipeline.local.ports import HOST
 from lineage_pipeline.local.processes import ManagedProcess, log_tail
 
@@ -34,6 +35,7 @@ class JobProcess:
         # Settings come from the file alone: a stray KAFKA_TOPIC or OUTPUT_PATH must not divert the embedded job.
         self._environ = {name: value for name, value in environ.items() if not _is_setting(name)}
         self._process: ManagedProcess | None = None
+        self._mark = ""  # stands in the log, which all runs share, where the newest run begins
 
     @property
     def ui_url(self) -> str:
@@ -47,7 +49,7 @@ class JobProcess:
 
     @property
     def process(self) -> ManagedProcess | None:
-        """The process, None before the start."""
+        """The process, also after it has ended; None before the start and after `kill`."""
         return self._process
 
     def start(
@@ -55,13 +57,15 @@ class JobProcess:
     ) -> JobProcess:
         """Start the job with further `arguments` and return once all of its tasks run.
 
-        `entry` is the module to run and its first words. Raises JobError, with the job's own last sentence, when it
-        does not come up.
+        `entry` is the module to run and its first words. A run before this one is ended first. Raises JobError, with
+        the job's own last sentence, when it does not come up.
         """
+        self.kill()  # one that has ended by itself still holds its pipes
         command = [
             *(sys.executable, "-m", *entry, "--config", str(self._config.absolute())),
             *("--rest-port", str(self._port), "--log-dir", str(self._log_dir.absolute()), *arguments),
         ]
+        self._mark_log()
         self._process = ManagedProcess.start(command, self.log_path, env=self._environ, hold=hold)
         try:
             self._process.wait_ready(self._runs, START_SECONDS, "the Flink job")
@@ -71,11 +75,16 @@ class JobProcess:
         return self
 
     def stop(self) -> None:
-        """Stop with a savepoint and wait until its files are committed. Raises JobError when that failed."""
-        if self._process is None or self._process.poll() is not None:
+        """Stop with a savepoint and wait until its files are committed.
+
+        Does nothing when the job is stopped or was never started. Raises JobError when stopping failed, and also when
+        the job had failed before.
+        """
+        if self._process is None:
             return
-        # Only the job's own process: its JVM is in the same group and must live until the savepoint is written.
-        os.kill(self._process.pid, signal.SIGTERM)
+        if self._process.poll() is None:
+            # Only the job's own process: its JVM is in the same group and must live until the savepoint is written.
+            os.kill(self._process.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
@@ -85,8 +94,9 @@ class JobProcess:
 
     def kill(self) -> None:
         """End it like a crash: SIGKILL for the job and its JVM."""
-        if self._process is not None:
-            self._process.stop(0)
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop(0)
 
     def wait_failed(self, timeout: float) -> str:
         """Wait until the job has failed by itself and return its last sentence. Raises ProcessError when it has not."""
@@ -99,10 +109,23 @@ class JobProcess:
         return self.last_words()
 
     def last_words(self) -> str:
-        """The last `lineage: ...` sentence of the job, or else the end of its log."""
+        """The last `lineage: ...` sentence of the newest run, or else the end of its log."""
         text = self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
-        said = [line.removeprefix("lineage: ") for line in text.splitlines() if line.startswith("lineage: ")]
+        own = text.rpartition(self._mark)[2] if self._mark else text  # all of it when the log began anew meanwhile
+        said = [line.removeprefix("lineage: ") for line in own.splitlines() if line.startswith("lineage: ")]
         return said[-1] if said else f"it gave no reason{log_tail(self.log_path)}"
+
+    def _mark_log(self) -> None:
+        """Tell this run from those before it: the last words of an earlier one would be a wrong reason."""
+        self._mark = f"--- run {secrets.token_hex(8)}"
+        try:
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+            with self.log_path.open("a", encoding="utf-8") as log:
+                log.write(f"{self._mark}\n")
+        except OSError as error:
+            raise SetupError(
+                f"the job's log {self.log_path} cannot be written ({error.strerror}): free space, or check the rights"
+            ) from None
 
     def _runs(self) -> bool:
         jobs = self._rest("/jobs/overview")
