@@ -34,7 +34,8 @@ def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datet
 
 
 def _partitions(evidence: AuditEvidence) -> list[int]:
-    known = set(evidence.index.coverage)
+    memory = evidence.memory  # a partition that was once there does not fall silent
+    known = {*evidence.index.coverage, *memory.baselines, *memory.vanished, *memory.truncated}
     for deployment in evidence.index.deployments:
         known.update(deployment.start_offsets)
     if evidence.broker.snapshot is not None:

@@ -20,7 +20,8 @@ class IndexEvidence:
     """What the index said. `problems`: a sentence per refused file, or why nothing could be read.
 
     `deployments` are ordered by start; `deployment_problems`: a sentence per refused record. `newest`: when the store
-    took the newest file of the topic, epoch seconds; None without files.
+    took the newest file of the topic, epoch seconds; None without files. `sealed_writers` wrote for a topic of the same
+    name that is no more; nothing else here is of them.
     """
 
     status: BookStatus
@@ -30,6 +31,7 @@ class IndexEvidence:
     deployment_problems: tuple[str, ...] = ()
     newest: float | None = None
     files: int = 0
+    sealed_writers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class AuditEvidence:
     @property
     def problems(self) -> tuple[str, ...]:
         """Everything that keeps the evidence about the whole topic from being whole, a sentence each."""
-        known = {one.writer for one in self.index.deployments}
+        known = {one.writer for one in self.index.deployments} | self.index.sealed_writers
         broken = [
             f"deployment record {one.writer} continues {one.previous}, whose record is gone"
             for one in self.index.deployments
@@ -78,7 +80,8 @@ class AuditEvidence:
         ]
         asked = [self.broker.problem] if self.broker.problem else []
         identity = [self.incarnation_problem] if self.incarnation_problem else []
-        return (*self.index.problems, *self.index.deployment_problems, *broken, *asked, *identity)
+        remembered = self.memory.problems
+        return (*self.index.problems, *self.index.deployment_problems, *broken, *asked, *identity, *remembered)
 
     def partition_problem(self, partition: int) -> str | None:
         """What keeps the evidence about one partition from being whole, beside `problems`."""

@@ -53,7 +53,9 @@ class Acceptance:
 class Memory:
     """Everything earlier looks left: observations, resolutions, accepted gaps and baselines, all of this incarnation.
 
-    `transactional`: the topic is known to hold transactions, so a hole may be a marker.
+    `transactional`: the topic is known to hold transactions, so a hole may be a marker. `vanished`: offsets whose
+    index files were merged and then vanished; `truncated`: offsets that the log lost behind an earlier look. `looks`:
+    how many audits there were. `problems`: a sentence for each reason why this may not be all that was ever known.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -61,3 +63,7 @@ class Memory:
     acceptances: tuple[Acceptance, ...] = ()
     baselines: Mapping[int, int] = field(default_factory=dict)
     transactional: bool = False
+    vanished: Mapping[int, RangeSet] = field(default_factory=dict)
+    truncated: Mapping[int, RangeSet] = field(default_factory=dict)
+    looks: int = 0
+    problems: tuple[str, ...] = ()

@@ -101,7 +101,7 @@ def build_report(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         topic_id=snapshot.topic_id if snapshot else None,
         audited_at=evidence.audited_at,
         books={"index": evidence.index.status, "broker": evidence.broker.status, "lake": "not-consulted"},
-        state="continued" if evidence.memory.observations else "first",
+        state="continued" if evidence.memory.observations or evidence.memory.looks else "first",
         verdict=worst([*(one.verdict for one in partitions), *topic_wide]),
         totals={key: sum(one.counts[key] for one in partitions) for key in TOTALS},
         partitions=partitions,

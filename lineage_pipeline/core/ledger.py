@@ -1,0 +1,252 @@
+"""Pure: what the ledger says after all of its events were replayed, and the events that say the same in fewer words.
+
+The ledger is the part of the auditor's memory that nothing can rebuild. It belongs to one topic at a time: when the
+topic is recreated, the incarnation before is sealed and what was known of its offsets no longer counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+from lineage_pipeline.core.ledger_events import (
+    BaselineResolved,
+    Event,
+    FilesVanished,
+    FoldWritten,
+    GapAccepted,
+    GapChanged,
+    HoleResolved,
+    Incarnation,
+    IncarnationOpened,
+    IncarnationSealed,
+    Judged,
+    LogTruncated,
+    Looked,
+    PartitionRanges,
+    Proven,
+    Reached,
+    WritersSeen,
+)
+from lineage_pipeline.core.memory import Acceptance, Memory, Observation, Resolution
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
+
+KNOWN_FOLDS = 64  # digests: more than audits that can be under way at once
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """The replayed ledger. What is kept by partition is of the open `incarnation`; None before a broker was read.
+
+    `looks`: earlier audits, oldest first, thinned in checkpoints; `look_count` counts them all. `index_ends` and
+    `high_watermarks` are the highest ever seen. `open_gaps`: missing or damaged in the newest audit that saw them.
+    """
+
+    incarnation: Incarnation | None = None
+    sealed: tuple[IncarnationSealed, ...] = ()
+    baselines: Mapping[int, BaselineResolved] = field(default_factory=dict)
+    looks: tuple[Looked, ...] = ()
+    look_count: int = 0
+    index_ends: Mapping[int, int] = field(default_factory=dict)
+    high_watermarks: Mapping[int, int] = field(default_factory=dict)
+    vanished: PartitionRanges = field(default_factory=dict)
+    truncated: PartitionRanges = field(default_factory=dict)
+    resolutions: tuple[HoleResolved, ...] = ()
+    acceptances: tuple[GapAccepted, ...] = ()
+    history: tuple[GapChanged, ...] = ()
+    open_gaps: PartitionRanges = field(default_factory=dict)
+    writers: frozenset[str] = frozenset()
+    judged: PartitionRanges = field(default_factory=dict)
+    folds: tuple[str, ...] = ()
+    proven: Proven = field(default_factory=lambda: Proven({}))
+    rows_without_writer_doubtful: bool = False
+
+    def memory(self) -> Memory:
+        """What the decision needs of it."""
+        return Memory(
+            observations=tuple(Observation(one.finished_at, one.partitions) for one in self.looks if one.partitions),
+            resolutions=tuple(
+                Resolution(one.partition, one.range, one.offset_class, one.cause, one.evidence)
+                for one in self.resolutions
+            ),
+            acceptances=tuple(
+                Acceptance(one.partition, one.range, one.reason, one.author)
+                for one in self.acceptances
+                if one.incarnation is None or self.incarnation is None or same_topic(one.incarnation, self.incarnation)
+            ),
+            baselines={partition: one.offset for partition, one in self.baselines.items()},
+            transactional=any(one.cause in {"control-marker", "aborted"} for one in self.resolutions),
+            vanished=self.vanished,
+            truncated=self.truncated,
+            looks=self.look_count,
+        )
+
+    def is_sealed(self, incarnation: Incarnation) -> bool:
+        """Whether that topic is known to be no more."""
+        return any(same_topic(one.incarnation, incarnation) for one in self.sealed)
+
+    @property
+    def sealed_writers(self) -> frozenset[str]:
+        """Writers without a deployment record whose rows belong to a sealed incarnation."""
+        return frozenset(writer for one in self.sealed for writer in one.writers)
+
+
+def same_topic(one: Incarnation, other: Incarnation) -> bool:
+    """Whether both name the same topic; a broker that knows no topic ids contradicts none."""
+    if one.cluster_id != other.cluster_id:
+        return False
+    return one.topic_id == other.topic_id or None in {one.topic_id, other.topic_id}
+
+
+def replay(events: Iterable[Event], state: LedgerState | None = None) -> LedgerState:
+    """The state after `events`, from `state` or from nothing."""
+    current = state or LedgerState()
+    for event in events:
+        current = _applied(current, event)
+    return current
+
+
+def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PLR0911, PLR0912 - one case per kind
+    if isinstance(event, Looked):
+        return _looked(state, event)
+    if isinstance(event, BaselineResolved):
+        if event.partition in state.baselines:  # resolved once: of two audits at once the first counts
+            return state
+        return replace(state, baselines={**state.baselines, event.partition: event})
+    if isinstance(event, IncarnationOpened):
+        return _opened(state, event.incarnation)
+    if isinstance(event, IncarnationSealed):
+        if state.is_sealed(event.incarnation):
+            return state
+        return replace(state, sealed=(*state.sealed, event), rows_without_writer_doubtful=True)
+    if isinstance(event, WritersSeen):
+        return replace(state, writers=state.writers | frozenset(event.writers))
+    if isinstance(event, FilesVanished):
+        return replace(state, vanished=united(state.vanished, event.partitions))
+    if isinstance(event, LogTruncated):
+        return replace(state, truncated=united(state.truncated, event.partitions))
+    if isinstance(event, HoleResolved):
+        known = any(replace(one, at=event.at) == event for one in state.resolutions)
+        return state if known else replace(state, resolutions=(*state.resolutions, event))
+    if isinstance(event, GapAccepted):
+        return replace(state, acceptances=(*state.acceptances, event))
+    if isinstance(event, GapChanged):
+        return _gap(state, event)
+    if isinstance(event, Judged):
+        return replace(state, judged=event.partitions)
+    if isinstance(event, FoldWritten):
+        return replace(state, folds=(*state.folds, event.digest)[-KNOWN_FOLDS:])
+    if isinstance(event, Proven):
+        return replace(state, proven=event)
+    if isinstance(event, Reached):
+        return replace(
+            state,
+            look_count=event.looks,
+            index_ends=_highest(state.index_ends, event.index_ends),
+            high_watermarks=_highest(state.high_watermarks, event.high_watermarks),
+            open_gaps=event.open_gaps,
+            rows_without_writer_doubtful=event.rows_without_writer_doubtful,
+        )
+    return _only_told(state)
+
+
+def _looked(state: LedgerState, event: Looked) -> LedgerState:
+    ends = {one: seen.high_watermark or 0 for one, seen in event.partitions.items()}
+    return replace(
+        state,
+        looks=(*state.looks, event),
+        look_count=state.look_count + 1,
+        index_ends=_highest(state.index_ends, event.index_ends),
+        high_watermarks=_highest(state.high_watermarks, ends),
+    )
+
+
+def _opened(state: LedgerState, incarnation: Incarnation) -> LedgerState:
+    if state.incarnation is not None and same_topic(state.incarnation, incarnation):
+        return state
+    opened = replace(state, incarnation=incarnation)
+    # the first broker ever asked gives its name to what was seen without one
+    return opened if state.incarnation is None else _only_told(opened)
+
+
+def _only_told(state: LedgerState) -> LedgerState:
+    """What people said and what is history, without anything an audit measured."""
+    return LedgerState(
+        incarnation=state.incarnation,
+        sealed=state.sealed,
+        look_count=state.look_count,
+        acceptances=state.acceptances,
+        history=state.history,
+        folds=state.folds,
+        writers=state.writers,
+        rows_without_writer_doubtful=state.rows_without_writer_doubtful,
+    )
+
+
+def _gap(state: LedgerState, event: GapChanged) -> LedgerState:
+    before = state.open_gaps.get(event.partition, EMPTY)
+    changed = before.union(event.ranges) if event.status == "opened" else before.difference(event.ranges)
+    open_gaps = {one: ranges for one, ranges in {**state.open_gaps, event.partition: changed}.items() if len(ranges)}
+    return replace(state, history=(*state.history, event), open_gaps=open_gaps)
+
+
+def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Event, ...]:
+    """Events that give the same state when replayed from nothing, but for its looks, which are thinned.
+
+    Times in seconds. The last event is a Reached.
+    """
+    found: list[Event] = [*state.sealed]
+    if state.incarnation is not None:
+        since = state.looks[0].began_at if state.looks else _LONG_AGO
+        found.append(IncarnationOpened(since, state.incarnation))
+    found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
+    found += [state.baselines[one] for one in sorted(state.baselines)]
+    found += [*thinned(state.looks, settle, max_delay), *state.resolutions, *state.acceptances, *state.history]
+    found += [FilesVanished(_LONG_AGO, state.vanished)] if state.vanished else []
+    found += [LogTruncated(_LONG_AGO, state.truncated)] if state.truncated else []
+    found += [FoldWritten(one) for one in state.folds]
+    found += [Judged(state.judged), state.proven]
+    found.append(
+        Reached(
+            looks=state.look_count,
+            index_ends=state.index_ends,
+            high_watermarks=state.high_watermarks,
+            open_gaps=state.open_gaps,
+            rows_without_writer_doubtful=state.rows_without_writer_doubtful,
+        )
+    )
+    return tuple(found)
+
+
+def thinned(looks: tuple[Looked, ...], settle: float, max_delay: float) -> tuple[Looked, ...]:
+    """The looks that later audits can need: the newest, and behind it one for about every quarter of settle.
+
+    Beyond `settle` one for every quarter of max_delay, and one beyond both. Walking from the oldest keeps frequent
+    audits from pushing every look out before it is old enough to count.
+    """
+    if not looks:
+        return ()
+    ordered = sorted(looks, key=lambda one: one.finished_at)
+    newest = ordered[-1].finished_at
+    limit = timedelta(seconds=max(settle, max_delay))
+    old = [one for one in ordered if newest - one.finished_at > limit]
+    kept = old[-1:]
+    for one in ordered[len(old) : -1]:
+        recent = newest - one.finished_at <= timedelta(seconds=2 * settle)
+        step = timedelta(seconds=(settle if recent else max_delay) / 4)
+        if not kept or one.finished_at - kept[-1].finished_at >= step:
+            kept.append(one)
+    return (*kept, ordered[-1])
+
+
+def united(one: PartitionRanges, other: PartitionRanges) -> dict[int, RangeSet]:
+    """Partition by partition the offsets of either."""
+    return {key: one.get(key, EMPTY).union(other.get(key, EMPTY)) for key in sorted({*one, *other})}
+
+
+def _highest(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
+    return {key: max(one.get(key, 0), other.get(key, 0)) for key in sorted({*one, *other})}
+
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)  # in checkpoints, where the time of the first word is forgotten

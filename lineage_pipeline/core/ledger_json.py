@@ -1,0 +1,217 @@
+"""Pure: events of the ledger as strict JSON lines.
+
+A line with a field that this version does not know is refused: what a later version meant must not be guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from typing import Any, TypeVar, cast
+
+from lineage_pipeline.core.classes import CAUSES, CLASSES, VERDICTS
+from lineage_pipeline.core.ledger_events import (
+    BaselineResolved,
+    Event,
+    FilesVanished,
+    FoldWritten,
+    GapAccepted,
+    GapChanged,
+    HoleResolved,
+    Incarnation,
+    IncarnationOpened,
+    IncarnationSealed,
+    Judged,
+    LogTruncated,
+    Looked,
+    Proven,
+    Reached,
+    Restarted,
+    WritersSeen,
+)
+from lineage_pipeline.core.memory import ObservedPartition
+from lineage_pipeline.core.offset_index import MAX_PARTITION
+from lineage_pipeline.core.offsets import MAX_END, OffsetRange, RangeSet
+from lineage_pipeline.errors import LedgerError
+
+_T = TypeVar("_T")
+
+_KINDS: dict[str, type[Any]] = {
+    "restarted": Restarted,
+    "baseline": BaselineResolved,
+    "incarnation-opened": IncarnationOpened,
+    "incarnation-sealed": IncarnationSealed,
+    "looked": Looked,
+    "writers": WritersSeen,
+    "files-vanished": FilesVanished,
+    "log-truncated": LogTruncated,
+    "hole-resolved": HoleResolved,
+    "gap-accepted": GapAccepted,
+    "gap": GapChanged,
+    "judged": Judged,
+    "fold": FoldWritten,
+    "proven": Proven,
+    "reached": Reached,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def event_line(event: Event) -> str:
+    """The event as one line of JSON, without the line's end; equal events give equal lines."""
+    name = _NAMES[type(event)]
+    values = {one.name: _codec(name, one.name).write(getattr(event, one.name)) for one in fields(event)}
+    return json.dumps({"event": name, **values}, separators=(",", ":"))
+
+
+def parse_event(line: str) -> Event:
+    """The event in `line`. Raises LedgerError, saying what is wrong, unless it is exactly an event of this version."""
+    try:
+        raw = json.loads(line)
+    except (ValueError, RecursionError):
+        raise LedgerError("a line is not JSON") from None
+    name = raw.get("event") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or name not in _KINDS:
+        raise LedgerError(f"event {str(name)[:80]!r} is not known to this version")
+    kind = _KINDS[name]
+    names = [one.name for one in fields(kind)]
+    if set(raw) != {"event", *names}:
+        raise LedgerError(f"event {name!r} has not exactly the fields {', '.join(names)}")
+    try:
+        event = kind(**{one: _codec(name, one).read(raw[one]) for one in names})
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise LedgerError(f"event {name!r} has a value that cannot be: {str(error)[:120]}") from None
+    if isinstance(event, HoleResolved) and event.cause not in CAUSES[event.offset_class]:
+        raise LedgerError(f"event {name!r} has the cause {event.cause!r}, which is none of {event.offset_class}")
+    return cast("Event", event)
+
+
+def time_text(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(value: Any) -> datetime:
+    """The aware UTC time. Raises ValueError."""
+    return datetime.strptime(_text(value), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class _Codec:
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: Any, limit: int = MAX_END) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
+        raise ValueError(f"{value!r} is not 0 to {limit}")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _optional(read: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
+    return lambda value: None if value is None else read(value)
+
+
+def _one_of(words: tuple[str, ...]) -> _Codec:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is none of {', '.join(words)}")
+        return cast("str", value)
+
+    return _Codec(lambda value: value, read)
+
+
+def _by_partition(codec: _Codec) -> _Codec:
+    def read(value: Any) -> dict[int, Any]:
+        found = {int(key): codec.read(one) for key, one in value.items()}
+        if any(not 0 <= partition <= MAX_PARTITION for partition in found) or len(found) != len(value):
+            raise ValueError("a partition is not 0 to 2**31 - 1")
+        return found
+
+    return _Codec(lambda value: {str(one): codec.write(value[one]) for one in sorted(value)}, read)
+
+
+def _read_ranges(value: Any) -> RangeSet:
+    pairs = [(_whole(start), _whole(end)) for start, end in value]
+    found = RangeSet.from_pairs(pairs)
+    if [(one.start, one.end) for one in found] != pairs:
+        raise ValueError("ranges are not sorted and apart")
+    return found
+
+
+def _read_range(value: Any) -> OffsetRange:
+    start, end = value
+    return OffsetRange(_whole(start), _whole(end))
+
+
+def _read_incarnation(value: Any) -> Incarnation:
+    cluster_id, topic_id = value
+    return Incarnation(_text(cluster_id), _optional(_text)(topic_id))
+
+
+def _read_seen(value: Any) -> ObservedPartition:
+    last_stable, high_watermark, committed, holes = value
+    end = _optional(_whole)
+    return ObservedPartition(end(last_stable), end(high_watermark), end(committed), _read_ranges(holes))
+
+
+def _read_proven(value: Any) -> tuple[int, datetime]:
+    offset, moment = value
+    return _whole(offset), parse_time(moment)
+
+
+def _write_ranges(value: RangeSet) -> list[list[int]]:
+    return [[start, end] for start, end in zip(value.starts.tolist(), value.ends.tolist(), strict=True)]
+
+
+_TEXT = _Codec(_text, _text)
+_TIME = _Codec(time_text, parse_time)
+_NUMBER = _Codec(_whole, _whole)
+_RANGES = _Codec(_write_ranges, _read_ranges)
+_INCARNATION = _Codec(lambda value: [value.cluster_id, value.topic_id], _read_incarnation)
+_NO_INCARNATION = _Codec(_optional(_INCARNATION.write), _optional(_read_incarnation))
+_SEEN = _Codec(
+    lambda value: [value.last_stable, value.high_watermark, value.committed, _write_ranges(value.holes)], _read_seen
+)
+_PROVEN = _Codec(lambda value: [value[0], time_text(value[1])], _read_proven)
+_CODECS: dict[str, _Codec] = {
+    **dict.fromkeys(("at", "began_at", "finished_at"), _TIME),
+    **dict.fromkeys(("reason", "source", "author", "evidence", "digest", "cause"), _TEXT),
+    "partition": _Codec(_whole, lambda value: _whole(value, MAX_PARTITION)),
+    "offset": _NUMBER,
+    "range": _Codec(lambda value: [value.start, value.end], _read_range),
+    "ranges": _RANGES,
+    "incarnation": _INCARNATION,
+    "gap-accepted.incarnation": _NO_INCARNATION,
+    "gap.incarnation": _NO_INCARNATION,
+    "looks": _NUMBER,
+    "open_gaps": _by_partition(_RANGES),
+    "high_watermarks": _by_partition(_NUMBER),
+    "rows_without_writer_doubtful": _Codec(bool, _flag),
+    "writers": _Codec(list, lambda value: tuple(_text(one) for one in value)),
+    "verdict": _one_of(VERDICTS),
+    "offset_class": _one_of(CLASSES),
+    "status": _one_of(("opened", "healed", "accepted")),
+    "listing": _one_of(("full", "open-days")),
+    "index_ends": _by_partition(_NUMBER),
+    "partitions": _by_partition(_RANGES),
+    "looked.partitions": _by_partition(_SEEN),
+    "proven.partitions": _by_partition(_PROVEN),
+}
+
+
+def _codec(kind: str, name: str) -> _Codec:
+    return _CODECS.get(f"{kind}.{name}") or _CODECS[name]
