@@ -27,14 +27,34 @@ def read_rows(name: str, data: bytes) -> Iterator[IndexRows]:
 
     Raises IndexFileError, perhaps after some batches: nothing of such a file may be used.
     """
+    return (rows for _, rows in _checked(name, data, ()))
+
+
+def read_rows_by_writer(name: str, data: bytes) -> Iterator[tuple[str | None, IndexRows]]:
+    """The rows as read_rows gives them, each part with the id of its writer; None for the original format.
+
+    Raises IndexFileError as read_rows does.
+    """
+    for batch, rows in _checked(name, data, ("writer",)):
+        if "writer" not in batch.schema.names:
+            yield None, rows
+            continue
+        column = _decoded(batch.column("writer")).dictionary_encode()
+        writers, codes = column.dictionary.to_pylist(), column.indices.to_numpy(zero_copy_only=False)
+        for code, writer in enumerate(writers):
+            yield writer, rows if len(writers) == 1 else rows.where(codes == code)
+
+
+def _checked(name: str, data: bytes, further: tuple[str, ...]) -> Iterator[tuple[Any, IndexRows]]:
+    """Batches with the columns that coverage needs and those of `further` that the file has, and their rows."""
     file, columns = _open(name, data)
-    wanted = [column.name for column in columns if column.name in _AUDITED]
+    wanted = [column.name for column in columns if column.name in _AUDITED or column.name in further]
     # the other columns are not decoded here, only their nulls are looked up
-    unread = {column.name for column in columns if column.name not in _AUDITED and not column.nullable}
+    unread = {column.name for column in columns if column.name not in wanted and not column.nullable}
     wanted += unread - _known_without_nulls(file, unread)
     for batch in _batches(name, file, wanted, len(data)):
         _refuse_nulls(name, batch, columns)
-        yield checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in wanted})
+        yield batch, checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in wanted})
 
 
 def find_rows(name: str, data: bytes, partition: int, offset: int) -> list[IndexRow]:

@@ -105,6 +105,10 @@ class IndexRows:
     def __len__(self) -> int:
         return int(self.starts.size)
 
+    def where(self, chosen: npt.NDArray[np.bool_]) -> IndexRows:
+        """The rows for which `chosen`, of shape (n,), is true."""
+        return IndexRows(*(getattr(self, one.name)[chosen] for one in fields(self)))
+
 
 def expected_columns(name: str, present: frozenset[str]) -> tuple[Column, ...]:
     """The columns a file with these `present` must have: all ten as soon as it has one of ours, else the five.
