@@ -19,6 +19,8 @@ from lineage_pipeline.local.ports import HOST
 from lineage_pipeline.local.processes import ManagedProcess, log_tail
 
 RUN_JOB = ("lineage_pipeline", "job", "run")
+# Embedded jobs are short: with the first compiler only, a start costs the JVM 22 s of CPU instead of 39 (measured).
+_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 START_SECONDS = 180.0
 STOP_SECONDS = 120.0
 _REST_SECONDS = 5.0
@@ -33,7 +35,8 @@ class JobProcess:
         self._log_dir = log_dir
         self._port = rest_port
         # Settings come from the file alone: a stray KAFKA_TOPIC or OUTPUT_PATH must not divert the embedded job.
-        self._environ = {name: value for name, value in environ.items() if not _is_setting(name)}
+        kept = {name: value for name, value in environ.items() if not _is_setting(name)}
+        self._environ = {"JDK_JAVA_OPTIONS": _JVM_OPTIONS, **kept}
         self._process: ManagedProcess | None = None
         self._mark = ""  # stands in the log, which all runs share, where the newest run begins
 
