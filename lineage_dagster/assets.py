@@ -9,11 +9,10 @@ from pydantic import Field
 
 from lineage_dagster import names
 from lineage_dagster.auditor import Auditor
+from lineage_dagster.cadence import overdue_after
 from lineage_dagster.judgement import AuditPromise, checks_for, judge
 from lineage_dagster.metadata import asset_metadata, check_metadata
 from lineage_pipeline.settings import TopicSettings
-
-MIN_FRESHNESS = timedelta(minutes=1)  # Dagster refuses less
 
 
 class AuditConfig(dg.Config):
@@ -57,12 +56,14 @@ def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
     ]
 
 
-def audit_asset(topic: TopicSettings) -> dg.AssetsDefinition:
+def audit_asset(topic: TopicSettings, settle: float) -> dg.AssetsDefinition:
     """audit/<topic>: one audit per materialisation, judged in the same step, so that no check is older than its asset.
 
-    The step itself never fails on what it finds out; the blocking check fails the run.
+    The step itself never fails on what it finds out; the blocking check fails the run. `settle`: seconds until a hole
+    is looked at again.
     """
     key = audit_key(topic.name)
+    oldest = timedelta(seconds=overdue_after(topic.audit.every, settle))
     promise = AuditPromise(timedelta(seconds=topic.max_delay), topic.audit.books)
     spec = dg.AssetSpec(
         key,
@@ -70,6 +71,7 @@ def audit_asset(topic: TopicSettings) -> dg.AssetsDefinition:
         kinds={"python"},
         group_name=names.AUDIT,
         owners=list(topic.owners),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=oldest),
         description=(
             f"Proof, partition by partition, that every record of {topic.name} reached the lake: the offset index "
             "compared with the broker as sets of offset ranges. See its Checks."

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Any, Protocol
 
+from lineage_dagster.index_watch import index_state
 from lineage_dagster.outcome import AuditOutcome
-from lineage_pipeline.audit_topic import audit_request, audit_twice, index_path, store_report
-from lineage_pipeline.books.index_store import list_index
+from lineage_pipeline.audit_topic import LATEST, audit_request, audit_twice, index_path, store_report
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, list_index
 from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.core.report import FORMAT
 from lineage_pipeline.errors import LineageError, StoreError
 from lineage_pipeline.settings import Settings, TopicSettings
 
@@ -23,6 +26,12 @@ class Auditor(Protocol):
 
     def audit(self, topic: str, books: Sequence[str] = ()) -> AuditOutcome:
         """One audit by these books, or by those of the settings. Never raises: a failure is part of the outcome."""
+
+    def index_state(self, topic: str) -> str:
+        """A digest that changes when index files do. Raises LineageError when they cannot be listed."""
+
+    def stored_report(self, topic: str) -> Mapping[str, Any]:
+        """The JSON of the last stored report. Raises LineageError when there is none, or none that can be read."""
 
 
 class SettingsAuditor:
@@ -51,6 +60,25 @@ class SettingsAuditor:
                 f"the audit stopped with an unexpected {type(error).__name__}: see the log of this run, and report it"
             )
             return AuditOutcome(topic, self._now(), failure=text)
+
+    def index_state(self, topic: str) -> str:
+        """See Auditor.index_state; only the open days are listed."""
+        return index_state(index_path(self._settings, self._settings.topic(topic)), self._now())
+
+    def stored_report(self, topic: str) -> Mapping[str, Any]:
+        """See Auditor.stored_report."""
+        chosen = self._settings.topic(topic)
+        key = f"{TOPIC_DIRECTORY}{topic}/{LATEST}"
+        content = open_store(chosen.paths.audit, self._settings.aws).get(key)
+        try:
+            report = json.loads(content)
+        except (ValueError, RecursionError):
+            report = None
+        if not isinstance(report, Mapping) or report.get("format") != FORMAT:
+            raise StoreError(
+                f"{chosen.paths.audit.rstrip('/')}/{key} is no report of this version: audit the topic again"
+            )
+        return report
 
     def _audit(self, topic: TopicSettings, books: Sequence[str]) -> AuditOutcome:
         request = audit_request(self._settings, topic, books or topic.audit.books)

@@ -6,19 +6,37 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from lineage_dagster.alert_settings import alert_settings
+from lineage_dagster.alerts import alert_sensor
 from lineage_dagster.assets import audit_asset, external_assets
 from lineage_dagster.auditor import SettingsAuditor
+from lineage_dagster.channels import Notifier
+from lineage_dagster.summary import summary_asset, summary_job
+from lineage_dagster.triggers import audit_job, audit_schedule, index_sensor, summary_schedule
 from lineage_pipeline.settings import Settings
 
 
-def build_defs(settings: Settings, resources: Mapping[str, object] | None = None) -> dg.Definitions:
-    """The definitions for every topic of `settings`; `resources` replace real ones by name, as tests do."""
-    assets: list[dg.AssetSpec | dg.AssetsDefinition] = []
+def build_defs(
+    settings: Settings, environ: Mapping[str, str] | None = None, resources: Mapping[str, object] | None = None
+) -> dg.Definitions:
+    """The definitions for every topic of `settings`.
+
+    Secrets of alert channels are looked up in `environ` when a message is sent. `resources` replace real ones by name
+    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that cannot be understood.
+    """
+    assets: list[dg.AssetSpec | dg.AssetsDefinition] = [summary_asset(settings)]
     for topic in settings.topics:
-        assets += [*external_assets(topic), audit_asset(topic)]
+        assets += [*external_assets(topic), audit_asset(topic, settings.settle_seconds(topic))]
+    real = {
+        "auditor": SettingsAuditor(settings),
+        "notifier": Notifier(alert_settings(settings.alerts), environ or {}),
+    }
     return dg.Definitions(
         assets=assets,
-        resources={"auditor": SettingsAuditor(settings), **(resources or {})},
+        jobs=[audit_job(settings), summary_job(settings)],
+        schedules=[audit_schedule(settings), summary_schedule()],
+        sensors=[index_sensor(settings), alert_sensor(settings)],
+        resources={**real, **(resources or {})},
         # A process per step would cost more than the audit itself.
         executor=dg.in_process_executor,
     )

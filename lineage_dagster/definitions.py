@@ -7,4 +7,4 @@ import os
 from lineage_dagster.build import build_defs
 from lineage_dagster.location_settings import location_settings
 
-defs = build_defs(location_settings(os.environ))
+defs = build_defs(location_settings(os.environ), os.environ)

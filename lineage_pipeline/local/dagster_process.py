@@ -33,9 +33,11 @@ _LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionPar
 _STATUS = "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 _LOADED = """query Loaded { workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename
   ... on PythonError { message errorChain { error { message } } } } } } } }"""
-_CHECKS = """query Checks($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode {
-  assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
-    runId status evaluation { success description } } } } } } } }"""
+_NODE = """query Node($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode { opName
+  assetChecksOrError { ... on AssetChecks { checks { name } } } } } }"""
+_RESULTS = """query Results($asset: AssetKeyInput!, $check: String!) {
+  assetCheckExecutions(assetKey: $asset, checkName: $check, limit: 25) {
+    runId evaluation { success description } } }"""
 
 
 @dataclass(frozen=True)
@@ -135,32 +137,32 @@ class DagsterProcess:
         selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [asset], "assetCheckSelection": None}
         params: dict[str, Any] = {"selector": selector, "mode": "default"}
         if books:
-            params["runConfigData"] = {"ops": {self._op(topic): {"config": {"books": list(books)}}}}
+            params["runConfigData"] = {"ops": {self._node(topic)["opName"]: {"config": {"books": list(books)}}}}
         answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
             raise ProcessError(f"Dagster refused to audit {topic}: {json.dumps(answer)[:500]}")
         return str(answer["run"]["runId"])
 
-    def _op(self, topic: str) -> str:
-        query = (
-            "query Op($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode { opName } } }"
-        )
-        node = self._ask(query, {"asset": {"path": ["audit", topic]}})["assetNodeOrError"]
+    def _node(self, topic: str) -> dict[str, Any]:
+        node: dict[str, Any] = self._ask(_NODE, {"asset": {"path": ["audit", topic]}})["assetNodeOrError"]
         if not node.get("opName"):
             raise ProcessError(f"Dagster knows no asset audit/{topic}: is the topic in its lineage.yaml?")
-        return str(node["opName"])
+        return node
 
     def _verdict(self, topic: str, run: str) -> DagsterVerdict:
-        node = self._ask(_CHECKS, {"asset": {"path": ["audit", topic]}})["assetNodeOrError"]
-        checks = {one["name"]: one["executionForLatestMaterialization"] for one in node["assetChecksOrError"]["checks"]}
-        shown = checks.get(CHECK)
-        if shown is None or shown["runId"] != run or shown["evaluation"] is None:
+        names = [str(one["name"]) for one in self._node(topic)["assetChecksOrError"]["checks"]]
+        found = {name: self._evaluation(topic, name, run) for name in names}
+        verdict = found.get(CHECK)
+        if verdict is None:
             raise ProcessError(f"the audit of {topic} left no verdict in Dagster: see {self.url}/runs/{run}")
-        passed = {
-            name: one is not None and one["evaluation"] is not None and bool(one["evaluation"]["success"])
-            for name, one in checks.items()
-        }
-        return DagsterVerdict(passed[CHECK], str(shown["evaluation"]["description"]), passed, self.check_url(topic))
+        passed = {name: one is not None and bool(one["success"]) for name, one in found.items()}
+        return DagsterVerdict(passed[CHECK], str(verdict["description"]), passed, self.check_url(topic))
+
+    def _evaluation(self, topic: str, check: str, run: str) -> dict[str, Any] | None:
+        """Of that run: a sensor may have started the next audit meanwhile."""
+        asset = {"path": ["audit", topic]}
+        executions = self._ask(_RESULTS, {"asset": asset, "check": check})["assetCheckExecutions"]
+        return next((one["evaluation"] for one in executions if one["runId"] == run), None)
 
     def _require_loaded(self) -> None:
         entries = self._ask(_LOADED, {})["workspaceOrError"]["locationEntries"]

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from tests.lineage_dagster.lake import Lake
+from tests.lineage_dagster.receiver import Receiver
 
 
 @pytest.fixture
@@ -20,3 +21,10 @@ def lake(tmp_path: Path) -> Lake:
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.close()

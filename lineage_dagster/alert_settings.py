@@ -1,0 +1,67 @@
+"""The `alerts` part of lineage.yaml as checked values; secrets stay references until a message is sent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.settings import SecretReference
+
+ReportedLevel = Literal["warning", "undetermined", "loss"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChannelSettings(_Model):
+    """One receiver. Its address is a reference, since addresses of webhooks are secrets.
+
+    `webhook`: an http(s) address that takes JSON. `apprise`: an Apprise URL (slack://, msteams://, mailto://, ...).
+    `owners`: only topics of these; empty: all. `allow_private`: addresses of the own network are meant.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
+    webhook: SecretReference | None = None
+    apprise: SecretReference | None = None
+    owners: tuple[str, ...] = ()
+    levels: Annotated[tuple[ReportedLevel, ...], Field(min_length=1)] = ("warning", "undetermined", "loss")
+    allow_private: bool = False
+
+    @model_validator(mode="after")
+    def _one_address(self) -> ChannelSettings:
+        if (self.webhook is None) == (self.apprise is None):
+            raise ValueError(f"channel {self.name!r} needs either `webhook` or `apprise`")
+        return self
+
+
+class AlertSettings(_Model):
+    """Who is told what, and how patiently; times in seconds. `ui_url`: where people open Dagster."""
+
+    channels: tuple[ChannelSettings, ...] = ()
+    dead_man_url: SecretReference | None = None
+    dead_man_allow_private: bool = False
+    ui_url: str = "http://127.0.0.1:3000"
+    undetermined_after: Annotated[float, Field(ge=0)] = 900.0
+    warning_after: Annotated[float, Field(ge=0)] = 900.0
+    remind_after: Annotated[float, Field(ge=60)] = 14_400.0
+    quiet: Annotated[float, Field(ge=0)] = 900.0
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> AlertSettings:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names):
+            raise ValueError("two channels have the same name")
+        return self
+
+
+def alert_settings(raw: dict[str, Any]) -> AlertSettings:
+    """The checked settings. Raises SettingsError in one sentence, without any value, since values may be secrets."""
+    try:
+        return AlertSettings.model_validate(raw)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in ("alerts", *problem["loc"]))
+        raise SettingsError(f"`{where}`: {problem['msg'].removeprefix('Value error, ')}; see docs/dagster.md") from None

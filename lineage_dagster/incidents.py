@@ -1,0 +1,185 @@
+"""Pure: which incidents are open and what is to be told about them, per channel; no clock, no I/O, no Dagster.
+
+An incident is everything that is wrong with one topic at a time, so a storm over a thousand partitions is one incident.
+`observe` notes what the checks say, `due` lists what has to be said, and `told` moves on; call that one only after the
+channel took the message. Then nothing is lost while a channel is down, and nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+Level = Literal["ok", "warning", "undetermined", "loss"]
+NoticeKind = Literal["opened", "grown", "reminded", "resolved"]
+LEVELS: tuple[Level, ...] = ("ok", "warning", "undetermined", "loss")  # from best to worst
+VERSION = 1
+
+Span = tuple[int, int, int]  # partition, start, end; half-open
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the latest check results say about one topic.
+
+    `text`: the whole sentence. `spans`: the widest ranges concerned, `lost` and `partitions` count all of them.
+    `observed_at`: epoch seconds.
+    """
+
+    topic: str
+    level: Level
+    text: str
+    observed_at: float
+    lost: int = 0
+    partitions: int = 0
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a channel was told last about an incident, and when (epoch seconds)."""
+
+    level: Level
+    at: float
+    lost: int = 0
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Something wrong with a topic `since` then (epoch seconds); at level `ok` only its end is still to be told."""
+
+    since: float
+    last: Sighting
+    told: Told | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing to say about one incident."""
+
+    kind: NoticeKind
+    since: float
+    sighting: Sighting
+    before: Level = "ok"  # what was told before
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to hold back, in seconds. A loss is told at once; what is merely not proven only when it lasts.
+
+    `quiet`: between two messages about the growth of one incident.
+    """
+
+    undetermined: float = 900.0
+    warning: float = 900.0
+    remind: float = 14_400.0
+    quiet: float = 900.0
+
+
+Incidents = Mapping[str, Incident]
+
+
+def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, Incident]:
+    """The incidents after these sightings, one per topic that is or was watched.
+
+    A topic that is watched no longer counts as over, since nobody can say anything about it any more.
+    """
+    seen = {one.topic: one for one in sightings}
+    after: dict[str, Incident] = {}
+    for topic, sighting in seen.items():
+        known = incidents.get(topic)
+        if known is None:
+            if sighting.level != "ok":
+                after[topic] = Incident(sighting.observed_at, sighting)
+        elif sighting.level != "ok" or known.told is not None:
+            after[topic] = replace(known, last=sighting)
+    for topic, known in incidents.items():
+        if topic not in seen and known.told is not None:
+            gone = f"{topic} is not among the audited topics any more; the incident was open until then."
+            after[topic] = replace(known, last=replace(known.last, level="ok", text=gone, spans=(), lost=0))
+    return after
+
+
+def due(incidents: Incidents, patience: Patience, now: float) -> list[Notice]:
+    """What is to be said now, the worst first."""
+    notices = []
+    for incident in incidents.values():
+        kind = _kind(incident, patience, now)
+        if kind is not None:
+            before: Level = incident.told.level if incident.told else "ok"
+            notices.append(Notice(kind, incident.since, incident.last, before))
+    return sorted(notices, key=lambda one: (-LEVELS.index(one.sighting.level), one.sighting.topic))
+
+
+def told(incidents: Incidents, notice: Notice, now: float) -> dict[str, Incident]:
+    """The incidents after a channel took the notice."""
+    after = dict(incidents)
+    sighting = notice.sighting
+    if sighting.level == "ok":
+        after.pop(sighting.topic, None)
+    else:
+        said = Told(sighting.level, now, sighting.lost, sighting.spans)
+        after[sighting.topic] = replace(after[sighting.topic], told=said)
+    return after
+
+
+def to_json(incidents: Incidents) -> dict[str, Any]:
+    """For the store; `from_json` reads it back."""
+    return {"version": VERSION, "incidents": {topic: asdict(one) for topic, one in incidents.items()}}
+
+
+def from_json(value: object) -> dict[str, Incident]:
+    """The incidents again. Raises ValueError for another version or anything else that `to_json` did not write."""
+    try:
+        if not isinstance(value, Mapping) or value["version"] != VERSION:
+            raise ValueError("the incidents are of another version")
+        return {topic: _incident(one) for topic, one in value["incidents"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the incidents cannot be read: {type(error).__name__}") from None
+
+
+def _kind(incident: Incident, patience: Patience, now: float) -> NoticeKind | None:
+    level, said = incident.last.level, incident.told
+    if said is None:
+        return "opened" if _ripe(level, patience, now - incident.since) else None
+    if level == "ok" or (level == "warning" and said.level != "warning"):
+        return "resolved"
+    worse = LEVELS.index(level) > LEVELS.index(said.level)
+    if worse and _ripe(level, patience, now - said.at):
+        return "grown"
+    if level == "loss" and not worse and _more(incident.last, said) and now - said.at >= patience.quiet:
+        return "grown"
+    return "reminded" if now - said.at >= patience.remind else None
+
+
+def _ripe(level: Level, patience: Patience, age: float) -> bool:
+    wait = {"ok": float("inf"), "warning": patience.warning, "undetermined": patience.undetermined, "loss": 0.0}
+    return age >= wait[level]
+
+
+def _more(now: Sighting, before: Told) -> bool:
+    """Whether more is lost than was told: a larger number, or an offset that was not in the ranges told."""
+    return now.lost > before.lost or any(not _covered(span, before.spans) for span in now.spans)
+
+
+def _covered(span: Span, known: Iterable[Span]) -> bool:
+    partition, start, end = span
+    for other, first, last in sorted(known):
+        if other == partition and first <= start < last:
+            start = last
+    return start >= end
+
+
+def _incident(value: Mapping[str, Any]) -> Incident:
+    last, said = value["last"], value["told"]
+    return Incident(
+        float(value["since"]),
+        Sighting(**{**last, "spans": _spans(last["spans"])}),
+        None if said is None else Told(**{**said, "spans": _spans(said["spans"])}),
+    )
+
+
+def _spans(values: Iterable[Iterable[int]]) -> tuple[Span, ...]:
+    return tuple((partition, start, end) for partition, start, end in values)

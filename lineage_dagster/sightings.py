@@ -1,0 +1,49 @@
+"""Pure: the latest check results of one topic as a sighting for the incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lineage_dagster import names
+from lineage_dagster.check_result import CheckResult
+from lineage_dagster.incidents import Sighting, Span
+
+
+def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: float, now: float) -> Sighting:
+    """What the results, by check name, say together. `overdue_after`: seconds after which a verdict counts no more."""
+    verdict = results.get(names.COMPLETENESS, CheckResult("never"))
+    if verdict.state == "never":
+        return Sighting(topic, "undetermined", f"NOT PROVEN: {topic} was never audited.", now)
+    at = verdict.at if verdict.at is not None else now
+    if verdict.state == "crashed":
+        return Sighting(topic, "undetermined", f"NOT PROVEN: the audit did not finish: {verdict.text}.", at)
+    others = [
+        (name, one) for name, one in sorted(results.items()) if one.state != "passed" and name != names.COMPLETENESS
+    ]
+    beside = f" Failed as well: {', '.join(name for name, _ in others)}." if others else ""
+    if verdict.state == "failed":
+        figures = verdict.metadata.get("incident")
+        level, lost, partitions, spans = _figures(figures if isinstance(figures, Mapping) else {})
+        return Sighting(topic, level, verdict.text + beside, at, lost, partitions, spans)
+    if now - at > overdue_after:
+        text = f"NOT PROVEN: no audit of {topic} has finished for {now - at:,.0f} s; the last one found everything."
+        return Sighting(topic, "undetermined", text, at)
+    if others:
+        told = " ".join(f"{name}: {one.text or one.state}" for name, one in others)
+        return Sighting(topic, "warning", f"{verdict.text} {told}", at)
+    return Sighting(topic, "ok", verdict.text, at)
+
+
+def is_overdue(results: Mapping[str, CheckResult], overdue_after: float, now: float) -> bool:
+    """Whether there is no verdict, or only one that is too old."""
+    verdict = results.get(names.COMPLETENESS)
+    return verdict is None or verdict.at is None or now - verdict.at > overdue_after
+
+
+def _figures(value: Mapping[str, Any]) -> tuple[Any, int, int, tuple[Span, ...]]:
+    """Level, lost offsets, partitions and ranges of metadata.incident_figures; without them: undetermined."""
+    if value.get("version") != 1 or value.get("verdict") != "loss":
+        return "undetermined", 0, int(value.get("partitions", 0)), ()
+    spans = tuple((one[0], one[1], one[2]) for one in value.get("ranges", ()))
+    return "loss", int(value["lost"]), int(value["partitions"]), spans

@@ -1,0 +1,152 @@
+"""What starts audits: new index files (sensor), the clock (schedules), and people (jobs)."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions as objects.
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import dagster as dg
+
+from lineage_dagster.assets import audit_key
+from lineage_dagster.auditor import Auditor
+from lineage_dagster.cadence import batches, is_due
+from lineage_dagster.index_watch import read_cursor, write_cursor
+from lineage_dagster.summary import SUMMARY_JOB
+from lineage_pipeline.errors import LineageError
+from lineage_pipeline.settings import Settings
+
+AUDIT_JOB = "audit_topics"
+TOPIC_TAG = "lineage/topic"
+CAUSE_TAG = "lineage/started_by"
+SENSOR_SECONDS = 30
+MAX_RUNS_PER_TICK = 10
+_LISTINGS_AT_ONCE = 32
+_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+
+
+def audit_job(settings: Settings) -> Any:
+    """Audits of all topics; launched from the UI it is the full re-audit."""
+    return dg.define_asset_job(
+        AUDIT_JOB,
+        selection=dg.AssetSelection.assets(*(audit_key(topic.name) for topic in settings.topics)),
+        description="Audit topics. Launched here: all of them. One topic: Materialize on the page of its audit asset.",
+    )
+
+
+def index_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Starts an audit when a topic has new index files; a burst of files is one audit."""
+    topics = [topic.name for topic in settings.topics]
+
+    @dg.sensor(
+        name="index_files",
+        job_name=AUDIT_JOB,
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Audits a topic when its offset index has new files. What it misses, the schedule finds.",
+    )
+    def index_files(context: dg.SensorEvaluationContext, auditor: dg.ResourceParam[Auditor]) -> dg.SensorResult:
+        seen = read_cursor(context.cursor)
+        states, failures = _states(auditor, topics)
+        changed = {topic for topic, state in states.items() if seen.get(topic) != state}
+        # A run that waits has not looked yet, so it will see these files as well.
+        chosen = list(batches(changed - waiting_topics(context.instance), len(topics)))[:MAX_RUNS_PER_TICK]
+        requests = [
+            audit_request_for(batch, "index files", _digest(f"{topic}={states[topic]}" for topic in batch))
+            for batch in chosen
+        ]
+        for topic in (topic for batch in chosen for topic in batch):
+            seen[topic] = states[topic]
+        cursor = write_cursor({topic: state for topic, state in seen.items() if topic in topics})
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
+        return dg.SensorResult(skip_reason=_reason(changed, failures), cursor=cursor)
+
+    return index_files
+
+
+def audit_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """Starts each topic's audit every `audit.every` seconds, whatever the sensor does."""
+    plans = {topic.name: topic.audit.every for topic in settings.topics}
+
+    @dg.schedule(
+        name="scheduled_audits",
+        cron_schedule="* * * * *",
+        job_name=AUDIT_JOB,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Audits each topic every audit.every seconds of lineage.yaml, spread over time.",
+    )
+    def scheduled_audits(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        tick = context.scheduled_execution_time
+        due = {topic for topic, every in plans.items() if is_due(topic, every, tick)}
+        if not due:
+            return dg.SkipReason("no topic is due this minute")
+        waiting = waiting_topics(context.instance)
+        ready = due - waiting
+        if not ready:
+            return dg.SkipReason(f"all due topics wait in the queue already: {', '.join(sorted(due)[:10])}")
+        stamp = f"{tick:%Y%m%dT%H%M}"
+        return [
+            audit_request_for(batch, "schedule", f"{stamp}-{_digest(batch)}") for batch in batches(ready, len(plans))
+        ]
+
+    return scheduled_audits
+
+
+def summary_schedule() -> dg.ScheduleDefinition:
+    """Renews the landing page."""
+    return dg.ScheduleDefinition(
+        name="summary_page",
+        cron_schedule="*/5 * * * *",
+        job_name=SUMMARY_JOB,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Renews audit/summary from the stored reports.",
+    )
+
+
+def audit_request_for(topics: list[str], cause: str, run_key: str) -> dg.RunRequest:
+    """A run for these topics. Whoever asks twice with the same key, two daemons even, gets one run."""
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=AUDIT_JOB,
+        asset_selection=[audit_key(topic) for topic in topics],
+        tags={TOPIC_TAG: ",".join(topics), CAUSE_TAG: cause},
+    )
+
+
+def waiting_topics(instance: dg.DagsterInstance) -> set[str]:
+    """Topics with a run that has not started yet."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=AUDIT_JOB, statuses=_WAITING))
+    return {topic for run in runs for topic in run.tags.get(TOPIC_TAG, "").split(",") if topic}
+
+
+def _states(auditor: Auditor, topics: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The state of each topic's index, and why some have none."""
+    states, failures = {}, {}
+
+    def look(topic: str) -> tuple[str, str | None, str]:
+        try:
+            return topic, auditor.index_state(topic), ""
+        except LineageError as error:
+            return topic, None, str(error)
+
+    with ThreadPoolExecutor(_LISTINGS_AT_ONCE if len(topics) > 1 else 1, thread_name_prefix="list") as pool:
+        for topic, state, failure in pool.map(look, topics):
+            if state is None:
+                failures[topic] = failure
+            else:
+                states[topic] = state
+    return states, failures
+
+
+def _reason(changed: set[str], failures: dict[str, str]) -> str:
+    if failures:
+        topic, text = next(iter(sorted(failures.items())))
+        more = f" ({len(failures) - 1} more topics)" if len(failures) > 1 else ""
+        return f"the index of {topic} could not be listed{more}: {text}; the scheduled audit reports it"
+    return f"{len(changed)} topics wait in the queue already" if changed else "no new index files"
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

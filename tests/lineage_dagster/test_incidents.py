@@ -1,0 +1,187 @@
+"""The alerts' own state: what opens, grows, lasts and ends, told once each, whatever a channel does in between."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lineage_dagster.incidents import Incident, Notice, Patience, Sighting, due, from_json, observe, to_json, told
+
+PATIENCE = Patience(undetermined=900, warning=900, remind=14_400, quiet=900)
+
+
+def loss(*spans: tuple[int, int, int], at: float = 0.0) -> Sighting:
+    count = sum(end - start for _, start, end in spans)
+    return Sighting("t", "loss", "LOSS", at, count, len({one[0] for one in spans}), spans)
+
+
+def level(name: str, at: float = 0.0) -> Sighting:
+    return Sighting("t", name, name, at)
+
+
+class Channel:
+    """Feeds sightings and takes every notice, unless told to be down."""
+
+    def __init__(self) -> None:
+        self.incidents: dict[str, Incident] = {}
+        self.heard: list[str] = []
+        self.down = False
+
+    def tick(self, now: float, *sightings: Sighting) -> list[Notice]:
+        self.incidents = from_json(json.loads(json.dumps(to_json(observe(self.incidents, sightings)))))
+        notices = due(self.incidents, PATIENCE, now)
+        if not self.down:
+            for one in notices:
+                self.incidents = told(self.incidents, one, now)
+                self.heard.append(one.kind)
+        return notices
+
+
+@pytest.fixture
+def channel() -> Channel:
+    return Channel()
+
+
+def test_a_loss_is_told_at_once_and_only_once(channel: Channel):
+    for now in range(0, 3600, 30):
+        channel.tick(now, loss((9, 100, 160)))
+    assert channel.heard == ["opened"]
+
+
+def test_its_end_is_told_once_and_then_forgotten(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(30, level("ok"))
+    channel.tick(60, level("ok"))
+    assert channel.heard == ["opened", "resolved"]
+    assert channel.incidents == {}
+
+
+def test_a_new_range_is_growth_even_when_the_number_of_lost_offsets_is_the_same(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(1000, loss((8, 100, 160)))
+    assert channel.heard == ["opened", "grown"]
+
+
+def test_a_range_that_heals_in_part_is_no_growth(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(1000, loss((9, 100, 110), (9, 150, 160)))
+    assert channel.heard == ["opened"]
+
+
+def test_steady_growth_is_told_no_more_often_than_the_quiet_time_allows(channel: Channel):
+    for now in range(0, 3601, 30):
+        channel.tick(now, loss((9, 100, 160 + now)))
+    assert channel.heard == ["opened", *["grown"] * 4]
+
+
+def test_what_lasts_is_remembered_at_the_set_times(channel: Channel):
+    for now in range(0, 2 * 14_400 + 60, 60):
+        channel.tick(now, loss((9, 100, 160)))
+    assert channel.heard == ["opened", "reminded", "reminded"]
+
+
+def test_what_is_merely_not_proven_is_told_when_it_lasts(channel: Channel):
+    assert channel.tick(0, level("undetermined", 0)) == []
+    assert channel.tick(899, level("undetermined", 880)) == []
+    assert [one.kind for one in channel.tick(900, level("undetermined", 890))] == ["opened"]
+
+
+def test_a_short_doubt_leaves_no_message_at_all(channel: Channel):
+    channel.tick(0, level("undetermined", 0))
+    channel.tick(60, level("ok", 60))
+    channel.tick(2000, level("undetermined", 2000))
+    channel.tick(2600, level("undetermined", 2600))
+    assert channel.heard == []
+
+
+def test_a_doubt_that_becomes_a_loss_grows_at_once(channel: Channel):
+    channel.tick(0, level("undetermined", 0))
+    channel.tick(900, level("undetermined", 900))
+    channel.tick(930, loss((9, 1, 2), at=930))
+    assert channel.heard == ["opened", "grown"]
+
+
+def test_a_loss_that_cannot_be_looked_at_any_more_is_not_over(channel: Channel):
+    channel.tick(0, loss((9, 1, 2)))
+    channel.tick(60, level("undetermined", 60))
+    channel.tick(120, loss((9, 1, 2), at=120))
+    assert channel.heard == ["opened"]
+
+
+def test_a_loss_that_leaves_only_a_warning_is_over_and_the_warning_is_not_told_again(channel: Channel):
+    channel.tick(0, loss((9, 1, 2)))
+    for now in range(60, 3600, 60):
+        channel.tick(now, level("warning", now))
+    assert channel.heard == ["opened", "resolved"]
+
+
+def test_a_topic_that_is_no_longer_audited_ends_with_a_word(channel: Channel):
+    channel.tick(0, loss((9, 1, 2)))
+    notices = channel.tick(30)
+    assert "not among the audited topics" in notices[0].sighting.text
+    assert channel.heard == ["opened", "resolved"]
+
+
+def test_while_the_channel_is_down_nothing_is_lost_and_nothing_is_told_twice(channel: Channel):
+    channel.down = True
+    for now in range(0, 600, 30):
+        channel.tick(now, loss((9, 100, 160)))
+    channel.down = False
+    channel.tick(600, loss((9, 100, 170)))
+    channel.tick(630, loss((9, 100, 170)))
+    channel.down = True
+    channel.tick(660, level("ok"))
+    channel.tick(690, level("ok"))
+    channel.down = False
+    channel.tick(720, level("ok"))
+    assert channel.heard == ["opened", "resolved"]
+
+
+def test_an_incident_that_came_and_went_while_the_channel_was_down_needs_no_message(channel: Channel):
+    channel.down = True
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(30, level("ok"))
+    channel.down = False
+    assert channel.tick(60, level("ok")) == []
+
+
+def test_a_loss_that_comes_back_before_its_end_was_told_is_not_opened_again(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    channel.down = True
+    channel.tick(30, level("ok"))
+    channel.down = False
+    channel.tick(60, loss((9, 100, 160)))
+    assert channel.heard == ["opened"]
+
+
+@pytest.mark.parametrize("text", ['{"version": 2, "incidents": {}}', "[]", '{"version": 1, "incidents": {"t": {}}}'])
+def test_a_state_of_another_version_is_refused(text: str):
+    with pytest.raises(ValueError, match="incidents"):
+        from_json(json.loads(text))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ok", "loss", "undetermined", "warning"]), st.booleans(), st.integers(1, 2000))
+    ),
+)
+def test_whatever_happens_nothing_opens_twice_and_what_was_opened_is_told_to_be_over(
+    story: list[tuple[str, bool, int]],
+):
+    channel, now = Channel(), 0
+    for name, down, pause in story:
+        now += pause
+        channel.down = down
+        channel.tick(now, loss((1, 0, now), at=now) if name == "loss" else level(name, now))
+    channel.down = False
+    channel.tick(now + 1, level("ok", now + 1))
+    told_open = False
+    for kind in channel.heard:
+        assert kind != "opened" or not told_open
+        told_open = {"opened": True, "resolved": False}.get(kind, told_open)
+    assert channel.incidents == {}
+    assert channel.heard[:1] in ([], ["opened"])
+    assert channel.heard[-1:] in ([], ["resolved"])
