@@ -1,14 +1,14 @@
 -- The exact answer in SQL: every maximal range of offsets with how often the index accounts for it (0: a gap inside).
 -- A +1 where a run starts and a -1 behind its end; between two neighbouring bounds the running sum is the depth.
 WITH bounds AS (
-  SELECT kafka_partition, min_offset AS at, 1 AS step FROM offset_index
+  SELECT kafka_partition, min_offset AS bound, 1 AS step FROM offset_index
   UNION ALL
   SELECT kafka_partition, max_offset + 1, -1 FROM offset_index
 ), depths AS (
-  SELECT kafka_partition, at AS start_offset, lead(at) OVER w AS end_offset,
-    sum(sum(step)) OVER (PARTITION BY kafka_partition ORDER BY at)::BIGINT AS times
-  FROM bounds GROUP BY kafka_partition, at
-  WINDOW w AS (PARTITION BY kafka_partition ORDER BY at)
+  SELECT kafka_partition, bound AS start_offset, lead(bound) OVER w AS end_offset,
+    sum(sum(step)) OVER (PARTITION BY kafka_partition ORDER BY bound)::BIGINT AS times
+  FROM bounds GROUP BY kafka_partition, bound
+  WINDOW w AS (PARTITION BY kafka_partition ORDER BY bound)
 ), numbered AS (
   SELECT *, row_number() OVER (PARTITION BY kafka_partition ORDER BY start_offset)
     - row_number() OVER (PARTITION BY kafka_partition, times ORDER BY start_offset) AS stretch

@@ -1,0 +1,120 @@
+"""The command line as a user meets it: help, exit codes, and one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from lineage_pipeline.cli import lineage
+
+
+def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lineage_pipeline", *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(cwd), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    context = click.Context(lineage)
+    found: list[tuple[str, click.Command]] = []
+    for name in lineage.list_commands(context):
+        command = lineage.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += [(f"{name} {child}", one) for child, one in command.commands.items()]
+        else:
+            found.append((name, command))
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), every_command(), ids=[name for name, _ in every_command()])
+def test_every_command_has_an_example_and_takes_a_settings_file(name: str, command: click.Command) -> None:
+    text = command.get_help(click.Context(command, info_name=name))
+    assert "Example" in text
+    assert "--config" in text
+
+
+def test_help_lists_all_commands(tmp_path: Path) -> None:
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for word in ("demo", "up", "produce", "job", "audit", "locate", "sql"):
+        assert f"  {word} " in done.stdout
+
+
+def test_an_unknown_setting_is_a_usage_error_that_names_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "lineage.yaml").write_text("topics: [{name: t, setle: 3}]")
+    done = run("audit", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "setle" in done.stderr
+    assert "did you mean `settle`" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_settings_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("audit", "--config", "nowhere.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nowhere.yaml" in done.stderr
+
+
+def test_an_audit_of_nothing_at_all_is_undetermined(tmp_path: Path) -> None:
+    done = run("audit", "--books", "index", cwd=tmp_path, OFFSET_INDEX_PATH=str(tmp_path / "none"))
+    assert done.returncode == 3, done.stderr
+    assert "UNDETERMINED" in done.stdout
+
+
+def test_an_unknown_topic_among_several_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "lineage.yaml").write_text("topics: [{name: orders}, {name: payments}]")
+    assert run("audit", cwd=tmp_path).returncode == 2
+    done = run("audit", "--topic", "order", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean `orders`" in done.stderr
+
+
+def test_a_bad_query_is_a_usage_error_in_duckdbs_words(tmp_path: Path) -> None:
+    done = run("sql", "SELEC 1", cwd=tmp_path, **lake(tmp_path))
+    assert done.returncode == 2
+    assert "syntax error" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sql_says_which_tables_have_no_files(tmp_path: Path) -> None:
+    done = run("sql", "SELECT count(*) AS n FROM data", "--json", cwd=tmp_path, **lake(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == '[{"n": 0}]'
+    assert "note: data has no files at" in done.stderr
+
+
+def test_the_job_does_not_start_without_its_broker(tmp_path: Path) -> None:
+    (tmp_path / "lineage.yaml").write_text(f"kafka: {{bootstrap_servers: '127.0.0.1:1'}}\nlake: {tmp_path}/lake\n")
+    home = str(Path.home())
+    done = subprocess.run(
+        [sys.executable, "-m", "lineage_pipeline", "job", "run"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": home},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def lake(folder: Path) -> dict[str, str]:
+    return {
+        "OUTPUT_PATH": str(folder / "output"),
+        "OFFSET_INDEX_PATH": str(folder / "offset-index"),
+        "QUARANTINE_PATH": str(folder / "quarantine"),
+    }
