@@ -1,4 +1,4 @@
-"""Use case: audit one topic. Gather (index listing first, then broker), decide (pure), report.
+"""Use case: audit one topic. Gather (index listing first, then broker, then the holes), decide (pure), report.
 
 Reads books, never the environment; the clock and waiting are passed in.
 """
@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from lineage_pipeline.books.broker_book import BrokerBook
+from lineage_pipeline.books.broker_book import BrokerBook, HoleReader
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, read_index
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.audit import audit, observation
 from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
+from lineage_pipeline.core.hole_reading import HoleBudget, Scan, open_offsets, still_holding, windows
+from lineage_pipeline.core.hole_resolution import Circumstances, Looks, resolve, shows_transactions
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import BrokerError, UsageError
@@ -26,12 +28,17 @@ LATEST = "latest.json"
 
 @dataclass(frozen=True)
 class AuditRequest:
-    """What to audit and by which rules. `broker` is None for an audit of the index alone."""
+    """What to audit and by which rules. `broker` is None for an audit of the index alone.
+
+    Without `reader` holes are not read again, so their cause stays open.
+    """
 
     index: IndexPath
     broker: BrokerBook | None = None
     group: str | None = None
     rules: AuditRules = field(default_factory=AuditRules)
+    reader: HoleReader | None = None
+    budget: HoleBudget = field(default_factory=HoleBudget)
 
 
 def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]) -> AuditRequest:
@@ -46,7 +53,15 @@ def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]
             f"books {shown}: this version audits `index` or `index,broker`; the index is always one of them"
         )
     rules = AuditRules(settings.settle_seconds(topic), topic.max_delay, topic.baseline, topic.isolation)
-    return AuditRequest(index_path(settings, topic), _broker(settings, chosen), topic.group, rules)
+    index = index_path(settings, topic)
+    if "broker" not in chosen:
+        return AuditRequest(index, None, topic.group, rules)
+    # an index-only audit needs no client
+    from lineage_pipeline.books.hole_reader import KafkaHoleReader  # noqa: PLC0415 - as said above
+    from lineage_pipeline.books.kafka_offsets import KafkaBook  # noqa: PLC0415 - as said above
+
+    kafka = (settings.kafka.bootstrap_servers, settings.kafka.properties)
+    return AuditRequest(index, KafkaBook(*kafka), topic.group, rules, KafkaHoleReader(*kafka))
 
 
 def index_path(settings: Settings, topic: TopicSettings) -> IndexPath:
@@ -77,14 +92,20 @@ def audit_twice(
     while (left := request.rules.settle - (now() - looked.observed_at).total_seconds()) > 0:
         wait(left)
     before = memory or Memory()
-    return audit_topic(request, now, replace(before, observations=(*before.observations, looked)))
+    # what is explained stays so; a loss is read again, since the second look has to agree
+    explained = [one for one in evidence.memory.resolutions if one.offset_class == "explained"]
+    settled = tuple(dict.fromkeys((*before.resolutions, *explained)))
+    return audit_topic(request, now, replace(before, observations=(*before.observations, looked), resolutions=settled))
 
 
 def gather(request: AuditRequest, now: Clock, memory: Memory | None = None) -> AuditEvidence:
-    """Everything there is to know: index first, then broker, so that an index row is never newer than the log's end."""
+    """Everything there is to know: index first, then broker, so that an index row is never newer than the log's end.
+
+    Holes that are due are read again at last; what came of them is in the evidence's memory.
+    """
     audited_at = now()
     index = read_index(request.index)
-    return AuditEvidence(
+    evidence = AuditEvidence(
         topic=request.index.topic,
         audited_at=audited_at,
         index=index,
@@ -92,6 +113,7 @@ def gather(request: AuditRequest, now: Clock, memory: Memory | None = None) -> A
         rules=request.rules,
         memory=memory or Memory(),
     )
+    return _read_again(request, evidence, now)
 
 
 def store_report(store: ObjectStore, report: AuditReport) -> str:
@@ -101,6 +123,40 @@ def store_report(store: ObjectStore, report: AuditReport) -> str:
     return key
 
 
+def _read_again(request: AuditRequest, evidence: AuditEvidence, now: Clock) -> AuditEvidence:
+    """The evidence with the cause of every hole that is due, as far as reading it again shows one."""
+    before, memory = evidence.broker.snapshot, evidence.memory
+    if request.broker is None or request.reader is None or before is None:
+        return evidence
+    held = still_holding(memory.resolutions, before.partitions)
+    evidence = replace(evidence, memory=replace(memory, resolutions=tuple(held)))
+    opened = open_offsets(evidence)
+    rounds = windows(opened, before.partitions, request.budget.ranges)
+    scans: tuple[Scan, ...] = ()
+    looks = Looks(before, before)
+    try:
+        if rounds:
+            scans = request.reader.read(request.index.topic, rounds, evidence.isolation, request.budget)
+            looks = Looks(before, request.broker.snapshot(request.index.topic))
+    except BrokerError as error:
+        looks = Looks(before, None, str(error))
+    found = resolve(
+        opened,
+        scans,
+        looks,
+        Circumstances(
+            isolation=evidence.isolation,
+            finished_at=now(),
+            observations=memory.observations,
+            transactional=memory.transactional or shows_transactions(held),
+            index_whole=not evidence.index.problems,
+        ),
+    )
+    resolutions = (*held, *found)
+    transactional = memory.transactional or shows_transactions(resolutions)
+    return replace(evidence, memory=replace(memory, resolutions=resolutions, transactional=transactional))
+
+
 def _ask(request: AuditRequest) -> BrokerEvidence:
     if request.broker is None:
         return BrokerEvidence("not-consulted")
@@ -108,11 +164,3 @@ def _ask(request: AuditRequest) -> BrokerEvidence:
         return BrokerEvidence("read", request.broker.snapshot(request.index.topic, request.group))
     except BrokerError as error:
         return BrokerEvidence("unreadable", problem=f"the broker could not be read: {error}")
-
-
-def _broker(settings: Settings, books: set[str]) -> BrokerBook | None:
-    if "broker" not in books:
-        return None
-    from lineage_pipeline.books.kafka_offsets import KafkaBook  # noqa: PLC0415 - an index-only audit needs no client
-
-    return KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties)

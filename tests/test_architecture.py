@@ -17,7 +17,11 @@ ONLY_IN = {
     "pyflink": ("lineage_pipeline/flink/",),
     "py4j": ("lineage_pipeline/flink/",),
     "dagster": ("lineage_dagster/",),
-    "confluent_kafka": ("lineage_pipeline/books/kafka_offsets.py", "lineage_pipeline/local/"),
+    "confluent_kafka": (
+        "lineage_pipeline/books/kafka_offsets.py",
+        "lineage_pipeline/books/hole_reader.py",
+        "lineage_pipeline/local/",
+    ),
     "obstore": ("lineage_pipeline/books/",),
     "duckdb": ("lineage_pipeline/lake_sql.py",),
     "s3fs": ("lineage_pipeline/lake_sql.py",),

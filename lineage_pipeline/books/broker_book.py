@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
+from lineage_pipeline.core.deployment import Isolation
+from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
 
 
 class BrokerBook(Protocol):
@@ -24,3 +26,14 @@ class BrokerBook(Protocol):
 
     def group_members(self, group: str) -> tuple[str, ...]:
         """The group's members as `client id @ host`; a consumer that assigns its partitions itself is none."""
+
+
+class HoleReader(Protocol):
+    """Records of one Kafka cluster, read again without a trace: no group joined, nothing committed."""
+
+    def read(self, topic: str, rounds: Sequence[Round], isolation: Isolation, budget: HoleBudget) -> tuple[Scan, ...]:
+        """Passes over the windows, round by round: first in the writer's `isolation`, then in the other one.
+
+        Windows that the budget did not reach have no scan. A broker that fails in between stops scans, and does not
+        raise. Raises BrokerError when no client can be made.
+        """

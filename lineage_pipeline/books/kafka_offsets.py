@@ -36,7 +36,10 @@ from lineage_pipeline.errors import BrokerError, UnknownTopicError
 
 _NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # the zero id, given by brokers that know none
 _NO_COMMIT = -1001
-_CONFIG_KEYS = ("cleanup.policy", "retention.ms", "retention.bytes", "min.compaction.lag.ms", "delete.retention.ms")
+_CONFIG_KEYS = (
+    *("cleanup.policy", "retention.ms", "retention.bytes"),
+    *("min.compaction.lag.ms", "delete.retention.ms", "message.timestamp.type"),
+)
 _ADMIN: Any = confluent_kafka.admin  # it hands names on without declaring that it does
 _EARLIEST = _ADMIN.OffsetSpec.earliest()
 _LATEST = _ADMIN.OffsetSpec.latest()
