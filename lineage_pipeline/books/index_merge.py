@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lineage_pipeline.books.deployments import DeploymentBook, read_deployments
@@ -16,9 +16,8 @@ from lineage_pipeline.books.index_file import read_rows_by_writer
 from lineage_pipeline.books.index_store import IndexListing, IndexPath, list_index
 from lineage_pipeline.books.object_store import ObjectInfo, read_many
 from lineage_pipeline.core.coverage import CoverageBuilder, PartitionCoverage
-from lineage_pipeline.core.fold import Fold, MergedFile, Owner, lost_ranges
+from lineage_pipeline.core.fold import Fold, MergedFile, Owner
 from lineage_pipeline.core.ledger_events import Incarnation, Listing
-from lineage_pipeline.core.offsets import RangeSet
 from lineage_pipeline.errors import IndexFileError, StoreError
 
 MAX_OPEN_DAYS = 40  # more directories than that are not asked for one by one
@@ -27,7 +26,7 @@ _DAY = re.compile(r"(?P<root>(?:.*/)?)dt=(?P<day>\d{4}-\d{2}-\d{2})/[^/]+")
 
 @dataclass(frozen=True)
 class IndexReading:
-    """The index as it is now. `lost`: what the fold before covered and no file covers any more.
+    """The index as it is now. `rebuilt`: files had vanished or changed, so everything was merged anew.
 
     `newest`: when the store took the newest listed file, epoch seconds; `refused`: how many files were refused, each
     with a sentence in `problems`.
@@ -39,7 +38,7 @@ class IndexReading:
     newest: float | None = None
     refused: int = 0
     problems: tuple[str, ...] = ()
-    lost: Mapping[int, RangeSet] = field(default_factory=dict)
+    rebuilt: bool = False
 
 
 def read_index_onto(
@@ -58,10 +57,12 @@ def read_index_onto(
         records = read_deployments(path.store, path.topic)
     listed = {info.key: MergedFile(info.size, info.etag) for info in listing.files}
     base = fold or Fold()
-    if any(base.files[key] != listed.get(key) for key in _in_scope(base.files, days)):
+    rebuilt = any(base.files[key] != listed.get(key) for key in _in_scope(base.files, days))
+    if rebuilt:
         # what a file covered cannot be taken out of merged runs: everything that is left is merged anew
         days, listing, base = None, list_index(path), Fold()
-    return _merged(path, fold or Fold(), base, listing, records, "full" if days is None else "open-days")
+    reading = _merged(path, base, listing, records)
+    return replace(reading, listing="full" if days is None else "open-days", rebuilt=rebuilt)
 
 
 def open_days(files: Iterable[str], today: date) -> tuple[str, ...] | None:
@@ -94,9 +95,7 @@ def _in_scope(files: Mapping[str, MergedFile], days: tuple[str, ...] | None) -> 
     return [key for key in files if key.startswith(prefixes)]
 
 
-def _merged(
-    path: IndexPath, before: Fold, base: Fold, listing: IndexListing, records: DeploymentBook, scope: Listing
-) -> IndexReading:
+def _merged(path: IndexPath, base: Fold, listing: IndexListing, records: DeploymentBook) -> IndexReading:
     owners = {one.writer: Incarnation(*one.incarnation) for one in records.deployments}
     new = [info for info in listing.files if info.key not in base.files]
     collected, merged, problems = _read(path, new, owners)
@@ -104,11 +103,10 @@ def _merged(
     return IndexReading(
         fold=fold,
         deployments=records,
-        listing=scope,
+        listing="full",
         newest=max((info.last_modified for info in listing.files), default=None),
         refused=len(new) - len(merged),
         problems=(*listing.problems, *problems),
-        lost=lost_ranges(before, fold) if base is not before else {},
     )
 
 

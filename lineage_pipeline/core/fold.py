@@ -54,17 +54,20 @@ class Fold:
         ]
         return dict(_joined(chosen).get(None, {}))
 
-    def covered(self) -> dict[int, RangeSet]:
-        """Partition -> every offset that some row spans, whoever wrote it."""
-        merged = self.of(self.coverage)
-        return {partition: one.exact.union(one.windows.ranges()) for partition, one in merged.items()}
+
+def lost_ranges(before: Mapping[int, PartitionCoverage], after: Mapping[int, PartitionCoverage]) -> dict[int, RangeSet]:
+    """What was covered and is not any more: offsets of files that vanished without a compacted successor."""
+    lost = {}
+    for partition, one in before.items():
+        left = _spanned(after[partition]) if partition in after else EMPTY
+        gone = _spanned(one).difference(left)
+        if len(gone):
+            lost[partition] = gone
+    return lost
 
 
-def lost_ranges(before: Fold, after: Fold) -> dict[int, RangeSet]:
-    """What `before` covered and `after` does not: offsets of files that vanished without a compacted successor."""
-    left = after.covered()
-    lost = {partition: ranges.difference(left.get(partition, EMPTY)) for partition, ranges in before.covered().items()}
-    return {partition: ranges for partition, ranges in lost.items() if len(ranges)}
+def _spanned(one: PartitionCoverage) -> RangeSet:
+    return one.exact.union(one.windows.ranges())
 
 
 def joined_coverage(parts: Sequence[PartitionCoverage]) -> PartitionCoverage:

@@ -67,8 +67,9 @@ class LedgerState:
         return Memory(
             observations=tuple(Observation(one.finished_at, one.partitions) for one in self.looks if one.partitions),
             resolutions=tuple(
-                Resolution(one.partition, one.range, one.offset_class, one.cause, one.evidence)
+                Resolution(one.partition, part, one.offset_class, one.cause, one.evidence)
                 for one in self.resolutions
+                for part in one.ranges
             ),
             acceptances=tuple(
                 Acceptance(one.partition, one.range, one.reason, one.author)
@@ -127,8 +128,7 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
     if isinstance(event, LogTruncated):
         return replace(state, truncated=united(state.truncated, event.partitions))
     if isinstance(event, HoleResolved):
-        known = any(replace(one, at=event.at) == event for one in state.resolutions)
-        return state if known else replace(state, resolutions=(*state.resolutions, event))
+        return replace(state, resolutions=_with_resolution(state.resolutions, event))
     if isinstance(event, GapAccepted):
         return replace(state, acceptances=(*state.acceptances, event))
     if isinstance(event, GapChanged):
@@ -182,6 +182,18 @@ def _only_told(state: LedgerState) -> LedgerState:
         writers=state.writers,
         rows_without_writer_doubtful=state.rows_without_writer_doubtful,
     )
+
+
+def _with_resolution(known: tuple[HoleResolved, ...], event: HoleResolved) -> tuple[HoleResolved, ...]:
+    """Ranges of one partition of which the same was said are one: a transactional topic has thousands of markers."""
+
+    def said(one: HoleResolved) -> tuple[object, ...]:
+        return one.partition, one.offset_class, one.cause, one.evidence
+
+    for index, one in enumerate(known):
+        if said(one) == said(event):
+            return (*known[:index], replace(one, ranges=one.ranges.union(event.ranges)), *known[index + 1 :])
+    return (*known, event)
 
 
 def _gap(state: LedgerState, event: GapChanged) -> LedgerState:

@@ -109,7 +109,7 @@ class HoleResolved:
 
     at: datetime
     partition: int
-    range: OffsetRange
+    ranges: RangeSet
     offset_class: OffsetClass
     cause: str
     evidence: str
