@@ -12,6 +12,7 @@ from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import overdue_after
 from lineage_dagster.judgement import AuditPromise, checks_for, judge
 from lineage_dagster.metadata import asset_metadata, check_metadata
+from lineage_dagster.table_columns import table_schema
 from lineage_pipeline.settings import TopicSettings
 
 
@@ -30,6 +31,7 @@ def audit_key(topic: str) -> dg.AssetKey:
 def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
     """The Kafka topic and its table in the lake: what the audit compares, made by others."""
     owners = list(topic.owners)
+    columns = table_schema(topic)
     kafka = dg.AssetKey([names.KAFKA, topic.name])
     return [
         dg.AssetSpec(
@@ -37,6 +39,7 @@ def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
             kinds={"kafka"},
             group_name=names.KAFKA,
             owners=owners,
+            tags={"format": topic.format},
             description=f"The Kafka topic {topic.name}, as producers write it.",
         ),
         dg.AssetSpec(
@@ -51,6 +54,7 @@ def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
                 "data": dg.MetadataValue.path(topic.paths.output),
                 "offset_index": dg.MetadataValue.path(topic.paths.offset_index),
                 "quarantine": dg.MetadataValue.path(topic.paths.quarantine),
+                **({"dagster/column_schema": columns} if columns is not None else {}),
             },
         ),
     ]
@@ -73,8 +77,8 @@ def audit_asset(topic: TopicSettings, settle: float) -> dg.AssetsDefinition:
         owners=list(topic.owners),
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=oldest),
         description=(
-            f"Proof, partition by partition, that every record of {topic.name} reached the lake: the offset index "
-            "compared with the broker as sets of offset ranges. See its Checks."
+            f"Proof, partition by partition, that every record of {topic.name} reached the lake, by sets of offset "
+            f"ranges, never by counts. Books that are read: {', '.join(topic.audit.books)}. See its Checks."
         ),
     )
     checks = [

@@ -1,6 +1,6 @@
 """audit/summary: one row per topic from the stored reports, the page to look at first, in a job of its own.
 
-Not downstream of the audits: a failed blocking check keeps everything downstream in its run from being made.
+In one run with the audits it would not be made when it matters: a failed blocking check stops what is downstream.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of the asset's function as objects.
@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from lineage_dagster import names
+from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import overdue_after
 from lineage_dagster.metadata import exact
@@ -49,6 +50,7 @@ def summary_asset(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
+        deps=[audit_key(topic.name) for topic in settings.topics],
         kinds={"python"},
         group_name=names.AUDIT,
         description="Start here: one row per topic with its latest verdict, the worst first.",
