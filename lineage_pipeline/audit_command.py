@@ -6,16 +6,21 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 import click
 from rich.console import Console
 
-from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice, index_path, store_report
-from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice, index_path
 from lineage_pipeline.core.evidence import AuditRules
+from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_OFFSET
+from lineage_pipeline.errors import UsageError
 from lineage_pipeline.locate import Location, locate_offset
+from lineage_pipeline.remembering import ToldBaseline
 from lineage_pipeline.render_audit import render_audit
 from lineage_pipeline.settings import load_settings
 
@@ -26,26 +31,49 @@ _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width; narrower would break the t
 @click.option("--topic", help="Which topic, when several are configured.")
 @click.option("--books", default="index,broker", show_default=True, help="What to read: index, or index,broker.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-@click.option("--full", is_flag=True, help="Read every index file anew (this version always does).")
+@click.option("--full", is_flag=True, help="List every day and read every index file anew.")
 @click.option("--wait", is_flag=True, help="Look again after the settle time when a hole is seen for the first time.")
-@click.option("--store", is_flag=True, help="Keep the report as latest.json under AUDIT_PATH.")
-def audit_command(topic: str | None, books: str, as_json: bool, full: bool, wait: bool, store: bool) -> None:
+@click.option("--store/--no-store", default=True, help="Keep report and memory under AUDIT_PATH, if one was chosen.")
+@click.option("--baseline", help="Begin the memory anew: `declared`, or offsets by partition such as 0=100,1=0.")
+def audit_command(**options: Any) -> None:
     """Audit a topic: exit code 0 complete, 1 loss, 3 undetermined.
+
+    What it saw is kept under AUDIT_PATH for the next audit; where that fails, the verdict is at best undetermined.
 
     Example: lineage audit --books index --json
     """
-    del full  # every audit is a full one until there is a fold
     settings = load_settings(os.environ)
-    chosen = settings.topic(topic)
-    request = audit_request(settings, chosen, [book.strip() for book in books.split(",") if book.strip()])
-    report = audit_twice(request, _now, _wait) if wait else audit_topic(request, _now)
-    if as_json:
+    chosen = settings.topic(options["topic"])
+    books = [book.strip() for book in options["books"].split(",") if book.strip()]
+    request = _planned(audit_request(settings, chosen, books), options)
+    report = audit_twice(request, _now, _wait) if options["wait"] else audit_topic(request, _now)
+    if options["as_json"]:
         click.echo(json.dumps(report.to_json()))
     else:
         render_audit(report, _console())
-    if store:
-        store_report(open_store(chosen.paths.audit, settings.aws), report)
     click.get_current_context().exit(report.exit_code)
+
+
+def _planned(request: AuditRequest, options: Mapping[str, Any]) -> AuditRequest:
+    told = told_baseline(options["baseline"]) if options["baseline"] else None
+    if request.plan is None:
+        if told is not None:
+            raise UsageError("--baseline needs a place to be remembered: set AUDIT_PATH")
+        return request
+    return replace(request, plan=replace(request.plan, full=options["full"], store=options["store"], told=told))
+
+
+def told_baseline(text: str) -> ToldBaseline:
+    """`declared`, or `partition=offset` pairs with commas. Raises UsageError for anything else."""
+    if text == "declared":
+        return ToldBaseline({})
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(number.isdecimal() and offset.isdecimal() for number, _, offset in pairs):
+        raise UsageError(f"--baseline {text!r} is neither `declared` nor offsets by partition such as 0=100,1=0")
+    found = {int(number): int(offset) for number, _, offset in pairs}
+    if len(found) < len(pairs) or max(found) > MAX_PARTITION or max(found.values()) > MAX_OFFSET:
+        raise UsageError(f"--baseline {text!r} names a partition twice, or a number that Kafka cannot have")
+    return ToldBaseline(found)
 
 
 @click.command("locate")

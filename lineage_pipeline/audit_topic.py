@@ -10,27 +10,31 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.broker_book import BrokerBook, HoleReader
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, read_index
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.audit import audit, observation
+from lineage_pipeline.core.audit_events import Look, needs_closed_days
 from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
 from lineage_pipeline.core.hole_reading import HoleBudget, Scan, open_offsets, still_holding, windows
 from lineage_pipeline.core.hole_resolution import Circumstances, Looks, resolve, shows_transactions
+from lineage_pipeline.core.ledger_events import Event
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import BrokerError, UsageError
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
+from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
 
 Clock = Callable[[], datetime]
-LATEST = "latest.json"
 
 
 @dataclass(frozen=True)
 class AuditRequest:
     """What to audit and by which rules. `broker` is None for an audit of the index alone.
 
-    Without `reader` holes are not read again, so their cause stays open.
+    Without `reader` holes are not read again, so their cause stays open. Without `plan` nothing is remembered from one
+    audit to the next.
     """
 
     index: IndexPath
@@ -39,6 +43,7 @@ class AuditRequest:
     rules: AuditRules = field(default_factory=AuditRules)
     reader: HoleReader | None = None
     budget: HoleBudget = field(default_factory=HoleBudget)
+    plan: StatePlan | None = None
 
 
 def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]) -> AuditRequest:
@@ -55,13 +60,14 @@ def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]
     rules = AuditRules(settings.settle_seconds(topic), topic.max_delay, topic.baseline, topic.isolation)
     index = index_path(settings, topic)
     if "broker" not in chosen:
-        return AuditRequest(index, None, topic.group, rules)
+        return AuditRequest(index, None, topic.group, rules, plan=state_plan(settings, topic))
     # an index-only audit needs no client
     from lineage_pipeline.books.hole_reader import KafkaHoleReader  # noqa: PLC0415 - as said above
     from lineage_pipeline.books.kafka_offsets import KafkaBook  # noqa: PLC0415 - as said above
 
     kafka = (settings.kafka.bootstrap_servers, settings.kafka.properties)
-    return AuditRequest(index, KafkaBook(*kafka), topic.group, rules, KafkaHoleReader(*kafka))
+    plan = state_plan(settings, topic)
+    return AuditRequest(index, KafkaBook(*kafka), topic.group, rules, KafkaHoleReader(*kafka), plan=plan)
 
 
 def index_path(settings: Settings, topic: TopicSettings) -> IndexPath:
@@ -71,8 +77,25 @@ def index_path(settings: Settings, topic: TopicSettings) -> IndexPath:
     return IndexPath(open_store(uri, settings.aws), topic.name, sole=len(sharing) <= 1)
 
 
+def state_plan(settings: Settings, topic: TopicSettings) -> StatePlan | None:
+    """Where the topic's audits are remembered; None when nobody chose a place, though one was chosen for the index.
+
+    So the index of another system is audited as it is, without a bucket that does not exist.
+    """
+    unset = topic.paths.audit == f"{DEFAULT_LAKE}/audit"
+    if unset and topic.paths.offset_index != f"{DEFAULT_LAKE}/offset-index":
+        return None
+    index = index_path(settings, topic)
+    return StatePlan(AuditState(open_store(topic.paths.audit, settings.aws), topic.name, index.store))
+
+
 def audit_topic(request: AuditRequest, now: Clock, memory: Memory | None = None) -> AuditReport:
-    """One audit. Books that cannot be read do not raise: they are in the report, which then is not complete."""
+    """One audit. Books that cannot be read do not raise: they are in the report, which then is not complete.
+
+    With a `plan` it continues the audits before and stores what it saw; `memory` is for audits without one.
+    """
+    if request.plan is not None:
+        return _audit_and_keep(request, now)[0]
     return audit(gather(request, now, memory))
 
 
@@ -83,14 +106,19 @@ def audit_twice(
 
     `wait` is called with the seconds to wait, as often as needed.
     """
+    if request.plan is not None:
+        first, unstored = _audit_and_keep(request, now)
+        if not _suspected(first):
+            return first
+        _settle(now(), request, now, wait)
+        second = replace(request, plan=replace(request.plan, told=None))
+        return _audit_and_keep(second, now, unstored)[0]
     evidence = gather(request, now, memory)
     first = audit(evidence)
     looked = observation(evidence, first, now())
-    suspected = any(one.cause == "suspected" for partition in first.partitions for one in partition.ranges)
-    if looked is None or not suspected:
+    if looked is None or not _suspected(first):
         return first
-    while (left := request.rules.settle - (now() - looked.observed_at).total_seconds()) > 0:
-        wait(left)
+    _settle(looked.observed_at, request, now, wait)
     before = memory or Memory()
     # what is explained stays so; a loss is read again, since the second look has to agree
     explained = [one for one in evidence.memory.resolutions if one.offset_class == "explained"]
@@ -98,18 +126,29 @@ def audit_twice(
     return audit_topic(request, now, replace(before, observations=(*before.observations, looked), resolutions=settled))
 
 
-def gather(request: AuditRequest, now: Clock, memory: Memory | None = None) -> AuditEvidence:
+def gather(
+    request: AuditRequest,
+    now: Clock,
+    memory: Memory | None = None,
+    remembering: Remembering | None = None,
+    *,
+    closed_days: bool = False,
+) -> AuditEvidence:
     """Everything there is to know: index first, then broker, so that an index row is never newer than the log's end.
 
-    Holes that are due are read again at last; what came of them is in the evidence's memory.
+    Holes that are due are read again at last; what came of them is in the evidence's memory. With `remembering` only
+    what is new is read, of closed days only when asked for.
     """
     audited_at = now()
-    index = read_index(request.index)
+    index = remembering.read_index(audited_at, closed_days=closed_days) if remembering else read_index(request.index)
+    broker = _ask(request)
+    if remembering is not None:
+        index, memory = remembering.recall(audited_at, index, broker)
     evidence = AuditEvidence(
         topic=request.index.topic,
         audited_at=audited_at,
         index=index,
-        broker=_ask(request),
+        broker=broker,
         rules=request.rules,
         memory=memory or Memory(),
     )
@@ -121,6 +160,33 @@ def store_report(store: ObjectStore, report: AuditReport) -> str:
     key = f"{TOPIC_DIRECTORY}{report.topic}/{LATEST}"
     store.put(key, json.dumps(report.to_json()).encode())
     return key
+
+
+def _audit_and_keep(
+    request: AuditRequest, now: Clock, before: tuple[Event, ...] = ()
+) -> tuple[AuditReport, tuple[Event, ...]]:
+    """An audit that remembers, and the facts of it that could not be stored; `before` are those of an earlier one."""
+    assert request.plan is not None
+    remembering = Remembering(request.plan, request.index, request.rules, before)
+    look = _look(request, now, remembering, closed_days=False)
+    if needs_closed_days(look, remembering.state.judged):
+        look = _look(request, now, remembering, closed_days=True)
+    return remembering.keep(look)
+
+
+def _look(request: AuditRequest, now: Clock, remembering: Remembering, *, closed_days: bool) -> Look:
+    evidence = gather(request, now, remembering=remembering, closed_days=closed_days)
+    finished_at = now()
+    return Look(evidence, audit(evidence), finished_at, remembering.listing)
+
+
+def _suspected(report: AuditReport) -> bool:
+    return any(one.cause == "suspected" for partition in report.partitions for one in partition.ranges)
+
+
+def _settle(since: datetime, request: AuditRequest, now: Clock, wait: Callable[[float], None]) -> None:
+    while (left := request.rules.settle - (now() - since).total_seconds()) > 0:
+        wait(left)
 
 
 def _read_again(request: AuditRequest, evidence: AuditEvidence, now: Clock) -> AuditEvidence:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lineage_pipeline.books.fold_file import fold_bytes, parse_fold
+from lineage_pipeline.books.fold_file import parse_fold
 from lineage_pipeline.books.object_store import ObjectStore, read_many
 from lineage_pipeline.core.fold import Fold
 from lineage_pipeline.core.ledger import LedgerState, condensed, replay
@@ -32,7 +32,7 @@ from lineage_pipeline.core.ledger_entry import (
     parse_entry,
     parse_head,
 )
-from lineage_pipeline.core.ledger_events import Event, FoldWritten, Restarted
+from lineage_pipeline.core.ledger_events import Event, Restarted
 from lineage_pipeline.errors import LedgerError, StoreError
 
 LEDGER, HEAD, FOLD = "_ledger", "_head.json", "_fold.parquet"
@@ -56,6 +56,14 @@ class StoredState:
     free: int = 1
     problems: tuple[str, ...] = ()
     writable: bool = True
+
+
+@dataclass(frozen=True)
+class StoredFold:
+    """A fold, and the digest of the bytes it was stored as."""
+
+    fold: Fold
+    digest: str
 
 
 class AuditState:
@@ -82,13 +90,14 @@ class AuditState:
             text = f"what earlier audits left could not be read: {error}"
             return StoredState(problems=(text,), writable=False)
 
-    def fold(self, state: LedgerState) -> Fold | None:
+    def fold(self, state: LedgerState) -> StoredFold | None:
         """The stored fold; None when there is none, or none that an entry of the ledger vouches for."""
         if not state.folds:
             return None
         try:
             data = self._store.get(self._key(FOLD))
-            return parse_fold(data, self.topic) if digest_of(data) in state.folds else None
+            digest = digest_of(data)
+            return StoredFold(parse_fold(data, self.topic), digest) if digest in state.folds else None
         except (StoreError, LedgerError):
             return None  # it is rebuilt from the index, which costs time and nothing else
 
@@ -122,9 +131,9 @@ class AuditState:
             raise StoreError(f"another audit of {self.topic} told a baseline at the same moment: look what it says")
         return self._after(LedgerState(), self._parse(known.free, data), known)
 
-    def put_fold(self, fold: Fold) -> None:
+    def put_fold(self, data: bytes) -> None:
         """Store the fold whose digest an entry told. Raises StoreError."""
-        self._store.put(self._key(FOLD), fold_bytes(fold, self.topic))
+        self._store.put(self._key(FOLD), data)
 
     def put_head(self, head: LedgerHead) -> str | None:
         """Tell both places where the ledger ends. Raises StoreError for the audit path.
@@ -153,10 +162,6 @@ class AuditState:
             return json.loads(data)
         except (ValueError, RecursionError):
             raise StoreError(f"{self._key(name)} below {self._store.uri} is not JSON: audit again") from None
-
-    def fold_event(self, fold: Fold) -> FoldWritten:
-        """The event that vouches for the fold."""
-        return FoldWritten(digest_of(fold_bytes(fold, self.topic)))
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -1,0 +1,167 @@
+"""Use case, the half of an audit that remembers: what is read before the decision and stored after it.
+
+Stored in this order, so that a crash between any two steps loses no fact: ledger entry, fold, head, report, watermark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lineage_pipeline.books.audit_state import COMPLETE_THROUGH, AuditState
+from lineage_pipeline.books.fold_file import fold_bytes
+from lineage_pipeline.books.index_merge import IndexReading, read_index_onto
+from lineage_pipeline.books.index_store import IndexPath
+from lineage_pipeline.core.audit_events import Look, events_of
+from lineage_pipeline.core.classes import worst
+from lineage_pipeline.core.completeness import complete_through
+from lineage_pipeline.core.evidence import AuditRules, BrokerEvidence, IndexEvidence
+from lineage_pipeline.core.ledger import LedgerState, replay
+from lineage_pipeline.core.ledger_entry import LedgerHead, digest_of
+from lineage_pipeline.core.ledger_events import BaselineResolved, Event, FoldWritten, Listing, Proven, Restarted
+from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.recall import Recalled, Seen, current_incarnation, recall, seal_others
+from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.errors import LedgerError, StoreError
+
+LATEST = "latest.json"
+
+
+@dataclass(frozen=True)
+class ToldBaseline:
+    """A person begins the memory anew: from these offsets by partition, the others as in a first audit."""
+
+    offsets: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class StatePlan:
+    """What to do with the stored state. `full`: list every day and read every file; `store`: write anything at all."""
+
+    state: AuditState
+    full: bool = False
+    store: bool = True
+    told: ToldBaseline | None = None
+
+
+class Remembering:
+    """One audit after the other over the same stored state. `before` are facts that an earlier one could not store."""
+
+    def __init__(self, plan: StatePlan, path: IndexPath, rules: AuditRules, before: Sequence[Event] = ()) -> None:
+        self._plan = plan
+        self._path = path
+        self._rules = rules
+        self._unstored = tuple(before)
+        self._stored = plan.state.read()
+        healthy = not self._stored.problems
+        known = self._stored.state if healthy else LedgerState()
+        self._state = replay(self._unstored, known)
+        self._fold = plan.state.fold(known) if plan.told is None else None
+        self._reading: IndexReading | None = None
+        self._recalled: Recalled | None = None
+        self._told: tuple[Event, ...] = ()
+
+    @property
+    def state(self) -> LedgerState:
+        """The ledger as the decision went by it."""
+        return self._recalled.state if self._recalled else self._state
+
+    @property
+    def listing(self) -> Listing:
+        """Which days the last reading listed."""
+        return self._reading.listing if self._reading else "full"
+
+    def read_index(self, at: datetime, *, closed_days: bool) -> IndexEvidence:
+        """The index, read onto the fold. Never raises: what cannot be read is in `status` and `problems`."""
+        full = self._plan.full or closed_days
+        onto = self._reading.fold if self._reading else self._fold.fold if self._fold else None
+        try:
+            self._reading = read_index_onto(
+                self._path, None if self._plan.full else onto, at.date(), self._state.writers, full=full
+            )
+        except StoreError as error:
+            self._reading = None
+            return IndexEvidence("unreadable", problems=(f"the offset index could not be read: {error}",))
+        reading = self._reading
+        return IndexEvidence(
+            status="read",
+            deployments=reading.deployments.deployments,
+            problems=reading.problems,
+            deployment_problems=reading.deployments.problems,
+            newest=reading.newest,
+            files=len(reading.fold.files) + reading.refused,
+        )
+
+    def recall(self, at: datetime, index: IndexEvidence, broker: BrokerEvidence) -> tuple[IndexEvidence, Memory]:
+        """The index of the topic that is now, and the memory of it, before anything is decided."""
+        if self._reading is None:
+            return index, replace(self._state.memory(), problems=self._problems())
+        before = self._fold.fold if self._fold else None
+        seen = Seen(at, self._reading.fold, before, index.deployments, broker.snapshot)
+        self._told = self._told_events(seen)
+        recalled = recall(replay(self._told, self._state), seen)
+        self._recalled = recalled
+        memory = replace(recalled.memory, problems=(*self._problems(), *recalled.memory.problems))
+        current = replace(
+            index,
+            coverage=recalled.coverage,
+            deployments=recalled.deployments,
+            sealed_writers=recalled.sealed_writers,
+        )
+        return current, memory
+
+    def keep(self, look: Look) -> tuple[AuditReport, tuple[Event, ...]]:
+        """The report after storing what this look adds, and the facts that could not be stored.
+
+        What cannot be stored makes the verdict at best undetermined: the next audit would not know what this one saw.
+        """
+        data = fold_bytes(self._reading.fold, self._path.topic) if self._reading else None
+        event = FoldWritten(digest_of(data)) if data is not None else None
+        already = self._recalled.events if self._recalled else ()
+        events = (*self._unstored, *self._told, *already, *events_of(look, self.state, event))
+        if not self._plan.store:
+            return look.report, events
+        known = self._fold.digest if self._fold else None
+        try:
+            head = self._append(events)
+            if head is not None:
+                if data is not None and event is not None and event.digest != known:
+                    self._plan.state.put_fold(data)
+                self._plan.state.put_head(head)
+            self._publish(look, head, events)
+        except (StoreError, LedgerError) as error:
+            text = f"what this audit saw could not be stored, so the next one will not know it: {error}"
+            return _at_best_undetermined(look.report, text), events
+        return look.report, () if head is not None else events
+
+    def _append(self, events: Sequence[Event]) -> LedgerHead | None:
+        """Where the ledger ends now; None when it is damaged, and so must be left as it is."""
+        if not self._stored.writable:
+            raise StoreError(self._stored.problems[0])
+        if self._stored.problems:
+            return self._plan.state.restart(self._stored, events).head if self._plan.told else None
+        return self._plan.state.append(self._stored, events, self._rules.settle, self._rules.max_delay).head
+
+    def _publish(self, look: Look, head: LedgerHead | None, events: Sequence[Event]) -> None:
+        marks = next((one for one in reversed(events) if isinstance(one, Proven)), Proven({}))
+        self._plan.state.put_json(LATEST, look.report.to_json())
+        told = complete_through(look.evidence, look.report, marks)
+        self._plan.state.put_json(COMPLETE_THROUGH, {**told, "ledger": head.to_json() if head else None})
+
+    def _problems(self) -> tuple[str, ...]:
+        return () if self._plan.told else self._stored.problems
+
+    def _told_events(self, seen: Seen) -> tuple[Event, ...]:
+        if self._plan.told is None:
+            return ()
+        reason = "; ".join(self._stored.problems) or "a person told a baseline"
+        baselines = [
+            BaselineResolved(partition, offset, "a person")
+            for partition, offset in sorted(self._plan.told.offsets.items())
+        ]
+        return (Restarted(seen.at, reason), *seal_others(seen, current_incarnation(seen)), *baselines)
+
+
+def _at_best_undetermined(report: AuditReport, problem: str) -> AuditReport:
+    return replace(report, verdict=worst([report.verdict, "undetermined"]), problems=(*report.problems, problem))
