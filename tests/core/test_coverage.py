@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
+from random import Random
 
 import numpy as np
 from hypothesis import given
@@ -40,6 +42,13 @@ def test_the_fingerprint_says_clean_exactly_when_nothing_lacks_or_repeats(pairs:
     low, high = min(counted), max(counted) + 1
     clean = len(counted) == high - low and set(counted.values()) == {1}
     assert tiles(as_int64([a for a, _ in pairs]), as_int64([b for _, b in pairs])) == clean
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=9, unique=True).map(sorted), st.randoms(use_true_random=False))
+def test_rows_that_tile_a_range_are_proven_clean_in_any_order(cuts: list[int], random: Random) -> None:
+    rows = list(pairwise(cuts))
+    random.shuffle(rows)
+    assert tiles(as_int64([a for a, _ in rows]), as_int64([b for _, b in rows]))
 
 
 def test_as_many_lost_as_doubled_is_not_clean() -> None:

@@ -332,6 +332,12 @@ def test_an_inexact_window_is_unknown_and_with_the_broker_no_loss() -> None:
     assert report["totals"]["unknown"] == report["totals"]["expected"] - report["totals"]["actual"] == 10
 
 
+def test_of_an_inexact_window_only_the_part_above_the_baseline_is_due() -> None:
+    world = World(rows=(Row(0, 0, 10, count=6), Row(0, 10, 20)), start=5)  # its six may be just the five that are due
+    assert report_of(world)["verdict"] == "undetermined"
+    assert report_of(replace(world, start=3))["verdict"] == "loss"
+
+
 def test_rows_below_the_baseline_are_mentioned_and_do_not_count() -> None:
     report = report_of(World(rows=(Row(0, 0, 5), Row(0, 0, 5), Row(0, 10, 20)), start=10))
     assert report["verdict"] == "complete"

@@ -78,4 +78,6 @@ def test_times_are_shown_in_utc_and_absurd_ones_as_numbers() -> None:
     assert iso_time(0) == "1970-01-01T00:00:00.000Z"
     assert iso_time(-1) == "1969-12-31T23:59:59.999Z"
     assert iso_time(2**62) == str(2**62)
-    assert IndexRow(0, 0, 0, 1, 1500).to_json()["window_start"] == "1970-01-01T00:00:01.500Z"
+    shown = IndexRow(0, 7, 7, 1, 1500).to_json()
+    assert shown["window_start"] == "1970-01-01T00:00:01.500Z"
+    assert (shown["min_offset"], shown["window_end"]) == (7, None)
