@@ -148,6 +148,7 @@ class _PartitionHoles:
             self._claim(gone_before, "unknown", "unproven", f"{lost}; they may have been transaction markers")
         self._claim(gone_before, "missing", "expired", lost)
         self._claim(gone, "unknown", "unresolved", "the log start passed them while they were read")
+        self.absent = self.absent.difference(gone)
 
     def _log_was_replaced(self, then: PartitionOffsets, now: PartitionOffsets) -> bool:
         """Whether the log after the reading is not the one before it, so that the reading proves nothing."""
