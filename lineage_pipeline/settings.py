@@ -20,6 +20,7 @@ from lineage_pipeline.errors import SettingsError
 CONFIG_NAME = "lineage.yaml"
 EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
 DEFAULT_LAKE = "s3://flink-data"
+_NOT_IN_FILES = {"aws", "selected"}  # they come from the environment alone
 MAX_CONFIG_BYTES = 1_000_000  # a settings file is small; anything larger is a mistake or an attack
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -128,6 +129,7 @@ class Settings(_Model):
 
     kafka: KafkaSettings = KafkaSettings()
     topics: tuple[TopicSettings, ...]
+    selected: str | None = None  # by KAFKA_TOPIC: the topic of commands that take one
     rate_per_sec: Annotated[float, Field(gt=0)] = 10.0
     checkpoint_interval: Annotated[float, Field(ge=0.1)] = 60.0
     flink_rest_url: str | None = None
@@ -135,7 +137,11 @@ class Settings(_Model):
     alerts: dict[str, Any] = {}
 
     def topic(self, name: str | None = None) -> TopicSettings:
-        """The topic of that name, or the only one. Raises SettingsError when it is not there or must be named."""
+        """The topic of that name, the selected one, or the only one.
+
+        Raises SettingsError when it is not there, or when one of several must be named.
+        """
+        name = name or self.selected
         if name is None:
             if len(self.topics) == 1:
                 return self.topics[0]
@@ -165,6 +171,8 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     path = _config_path(environ, config, cwd)
     raw = _read_yaml(path) if path else {}
     base = path.parent if path else cwd
+    for key in _NOT_IN_FILES & set(raw):
+        raise SettingsError(f"{path}: unknown key `{key}`{_nearest(key, _known_keys(()))}")
     topics = raw.pop("topics", None) or []
     lake = str(raw.pop("lake", DEFAULT_LAKE)).rstrip("/")
     if not isinstance(topics, list) or not all(isinstance(topic, dict) for topic in topics):
@@ -172,22 +180,27 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     selected = environ.get("KAFKA_TOPIC")
     if not topics:
         topics = [{"name": selected or "lineage-input"}]
-    elif selected is not None:
-        topics = [topic for topic in topics if topic.get("name") == selected]
-        if not topics:
-            raise SettingsError(
-                f"KAFKA_TOPIC={selected} is not among the topics of {path}: add it there or unset KAFKA_TOPIC"
-            )
+    elif selected is not None and selected not in [topic.get("name") for topic in topics]:
+        raise SettingsError(
+            f"KAFKA_TOPIC={selected} is not among the topics of {path}: add it there or unset KAFKA_TOPIC"
+        )
+    names = [topic.get("name") for topic in topics]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"{path}: a topic is described twice among {', '.join(map(str, names))}: keep one of them")
     values = {**raw, "kafka": dict(raw.get("kafka") or {})}
     path_overrides: dict[str, str] = {}
     for variable, (section, key) in _ENVIRONMENT.items():
         if environ.get(variable):
             target = path_overrides if section == "paths" else values["kafka"] if section == "kafka" else values
             target[key] = environ[variable]
-    if path_overrides and len(topics) > 1:
+    if path_overrides and len(topics) > 1 and selected is None:
         raise SettingsError("OUTPUT_PATH and its kin name one topic's paths: choose the topic with KAFKA_TOPIC")
     values["kafka"]["properties"] = _resolved(values["kafka"].get("properties") or {}, environ)
-    values["topics"] = [_topic(topic, lake, path_overrides, base) for topic in topics]
+    values["topics"] = [
+        _topic(topic, lake, path_overrides if topic.get("name") == selected or len(topics) == 1 else {}, base)
+        for topic in topics
+    ]
+    values["selected"] = selected
     values["aws"] = {name: value for name, value in environ.items() if name.startswith("AWS_") and value}
     try:
         return Settings.model_validate(values)
@@ -275,7 +288,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     names = [part for part in location if isinstance(part, str)]
     model = models.get(names[-1], Settings) if names else Settings
     known = [field.alias or name for name, field in model.model_fields.items()]
-    return [*known, "lake"] if model is Settings else known
+    return [*(set(known) - _NOT_IN_FILES), "lake"] if model is Settings else known
 
 
 def _nearest(word: str, known: list[str]) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-import botocore.config  # type: ignore[import-untyped]  # it ships no types
-import botocore.exceptions  # type: ignore[import-untyped]  # the same
-import botocore.session  # type: ignore[import-untyped]  # the same
+import botocore.config
+import botocore.exceptions
+import botocore.session
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
