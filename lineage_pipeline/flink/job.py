@@ -55,9 +55,12 @@ def run_job(run: JobRun, stop: threading.Event, report: Report) -> str | None:
     prepare_jvm(run.options.java_home, run.options.log_dir)
     savepoint, passing = _run_once(run, stop, report)
     if passing and not stop.is_set():
-        # The reset policy that jumped over the deleted records must not stay: later losses have to be loud again.
+        # The reset policy that jumped over the deleted records must not stay: later losses have to be loud again. And
+        # not from this run's state: where nothing was left to read, it still has the deleted position. All files are
+        # committed now, so the index's end is exact.
         report("behind the deleted records; starting again with the strict reset policy")
-        savepoint, _ = _run_once(replace(run, request=StartRequest(run.request.baseline)), stop, report)
+        behind = StartRequest(run.request.baseline, skip_expired=True, from_index_end=True)
+        savepoint, _ = _run_once(replace(run, request=behind), stop, report)
     return savepoint
 
 
@@ -74,7 +77,7 @@ def _run_once(run: JobRun, stop: threading.Event, report: Report) -> tuple[str |
     name = plan_hash(config.schema, island_ttl_ms(config), version("apache-flink"))
     start, deployment = prepare_start(run.settings, run.topic, run.broker, run.request, name)
     _tell(start, deployment, report)
-    passing = run.request.skip_expired and start.restore_from is not None
+    passing = start.restore_from is not None and bool(start.skipped)
     if passing:
         config = job_config(run.settings, run.topic, run.options, reset="earliest")
     root = flink_uri(run.topic.paths.checkpoints)
