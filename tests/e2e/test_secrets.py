@@ -1,0 +1,108 @@
+"""A password in the Kafka properties reaches Kafka, and nothing that anybody reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from lineage_pipeline.local.broker import KafkaBroker
+from lineage_pipeline.local.java import Java
+from lineage_pipeline.local.ports import HOST, free_ports
+from tests.e2e.exactness import assert_exact
+from tests.e2e.pipeline import Pipeline, new_topic
+
+pytestmark = pytest.mark.e2e
+
+# With the characters that JAAS, SQL and properties files quote in different ways.
+CANARY = """canary'"\\7f3a; = password"""
+WRONG = """wrong-canary'"\\7f3a; = password"""
+
+
+@pytest.fixture
+def sasl_pipeline(
+    tmp_path: Path, java: Java, kafka_jars: list[Path], topic_name: Callable[[], str]
+) -> Iterator[tuple[Pipeline, int]]:
+    """A job that logs in with the canary; the test itself uses a listener that asks for nothing.
+
+    With it the port where a password is asked for.
+    """
+    clients, sasl, controller = free_ports(3)
+    password = CANARY.replace("\\", "\\\\").replace('"', '\\"')
+    module = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_job="{password}";'
+    properties = {
+        "listeners": f"PLAINTEXT://{HOST}:{clients},SASL_PLAINTEXT://{HOST}:{sasl},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{clients},SASL_PLAINTEXT://{HOST}:{sasl}",
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "sasl.enabled.mechanisms": "PLAIN",
+        # a properties file takes one level of backslashes away
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": module.replace("\\", "\\\\"),
+    }
+    with KafkaBroker(tmp_path / "broker", java, kafka_jars, properties=properties, port=clients) as broker:
+        (tmp_path / "pipeline").mkdir()
+        topic = new_topic(broker.bootstrap_servers, topic_name(), 2)
+        made = Pipeline(
+            broker.bootstrap_servers,
+            topic,
+            tmp_path / "pipeline",
+            {**os.environ, "JOB_PASSWORD": CANARY, "WRONG_PASSWORD": WRONG},
+        )
+        made.configure(kafka=_login(sasl, "JOB_PASSWORD"))
+        yield made, sasl
+        made.kill()
+
+
+def test_a_password_is_in_no_plan_log_record_error_or_answer_of_flink(sasl_pipeline: tuple[Pipeline, int]) -> None:
+    pipeline, port = sasl_pipeline
+    pipeline.produce(1000, poison_fraction=0.02)
+    pipeline.start()
+    pipeline.wait_moved(1000)
+    answers = _all_that_flink_answers(pipeline)
+    pipeline.stop()
+    assert_exact(pipeline, pipeline.readable())
+
+    pipeline.configure(kafka=_login(port, "WRONG_PASSWORD"))
+    refused = pipeline.start_fails()
+    assert "uthentication" in refused
+
+    texts = {
+        "flink": answers,
+        **{str(p): p.read_bytes() for p in pipeline.directory.rglob("*") if p.is_file()},
+    }
+    assert any("plans" in name for name in texts)
+    assert any("_deployments" in name for name in texts)
+    assert any("flink" in name and name.endswith(".log") for name in texts)
+    assert len(texts[str(pipeline.job.log_path)]) > 0
+    # a part is enough: each notation of the rest differs
+    leaks = [name for name, text in texts.items() if b"7f3a" in text]
+    assert leaks == []
+
+
+def _login(port: int, variable: str) -> dict[str, object]:
+    return {
+        "bootstrap_servers": f"{HOST}:{port}",
+        "properties": {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "job",
+            "sasl.password": {"env": variable},
+        },
+    }
+
+
+def _all_that_flink_answers(pipeline: Pipeline) -> bytes:
+    """What the UI shows of the running job and of the cluster."""
+
+    def get(path: str) -> bytes:
+        with urlopen(pipeline.job.ui_url + path, timeout=30) as answer:
+            return bytes(answer.read())
+
+    overview = get("/jobs/overview")
+    (job,) = [one["jid"] for one in json.loads(overview)["jobs"]]
+    pages = [f"/jobs/{job}", f"/jobs/{job}/plan", f"/jobs/{job}/config", f"/jobs/{job}/exceptions",
+             f"/jobs/{job}/checkpoints", "/jobmanager/config", "/jobmanager/environment"]  # fmt: skip
+    return overview + b"".join(get(page) for page in pages)
