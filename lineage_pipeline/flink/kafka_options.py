@@ -17,8 +17,34 @@ _LOGIN_MODULES = {
     "SCRAM-SHA-256": f"{_SHADED}.scram.ScramLoginModule",
     "SCRAM-SHA-512": f"{_SHADED}.scram.ScramLoginModule",
 }
-# librdkafka's own knobs, which the Java client would warn about
-_NOT_FOR_JAVA = ("sasl.mechanisms", "sasl.mechanism", "sasl.username", "sasl.password", "ssl.ca.location")
+# What exactness rests on is set by the job alone: `auto.offset.reset: earliest`, say, would make losses silent.
+_OURS = frozenset(
+    {
+        "bootstrap.servers",
+        "group.id",
+        "isolation.level",
+        "auto.offset.reset",
+        "enable.auto.commit",
+        "commit.offsets.on.checkpoint",
+        "partition.discovery.interval.ms",
+        "key.deserializer",
+        "value.deserializer",
+    }
+)
+# librdkafka's name -> the Java client's, and the type of store that goes with it
+_PEM = {
+    "ssl.ca.location": ("ssl.truststore.location", "ssl.truststore.type"),
+    "ssl.ca.pem": ("ssl.truststore.certificates", "ssl.truststore.type"),
+    "ssl.key.pem": ("ssl.keystore.key", "ssl.keystore.type"),
+    "ssl.certificate.pem": ("ssl.keystore.certificate.chain", "ssl.keystore.type"),
+}
+_SASL = ("sasl.mechanisms", "sasl.mechanism", "sasl.username", "sasl.password")
+_IDENTIFICATION = "ssl.endpoint.identification.algorithm"
+_UNTRANSLATED = {
+    "ssl.key.location": "write `ssl.key.pem: {file: PATH}`",
+    "ssl.certificate.location": "write `ssl.certificate.pem: {file: PATH}`",
+    "enable.ssl.certificate.verification": "the job always verifies: give the authority as ssl.ca.location",
+}
 
 
 def source_options(
@@ -29,11 +55,17 @@ def source_options(
     isolation: Literal["read_committed", "read_uncommitted"],
     reset: Literal["none", "earliest"],
 ) -> dict[str, str]:
-    """Options of the source table. Raises SettingsError for a SASL mechanism that cannot be translated.
+    """Options of the source table. Raises SettingsError for a property that is the job's own or has no translation.
 
     `reset` is what the consumer does when its position was deleted: `none` fails loudly; `earliest` is for the bounded
     start of `--skip-expired` only.
     """
+    own = sorted(_OURS.intersection(properties))
+    if own:
+        raise SettingsError(
+            f"kafka.properties sets {', '.join(own)}, which the job sets itself, since exactness rests on it: remove it"
+            " there (address, group and isolation have settings of their own)"
+        )
     return {
         "connector": "kafka",
         "topic": topic,
@@ -50,20 +82,29 @@ def source_options(
 
 
 def java_client_properties(properties: Mapping[str, str]) -> dict[str, str]:
-    """The properties under the Java client's names; what has the same name in both passes through."""
-    java = {key: value for key, value in properties.items() if key not in _NOT_FOR_JAVA}
+    """The properties under the Java client's names; what has the same name in both passes through.
+
+    Raises SettingsError for one that the Java client would ignore, though security rests on it.
+    """
+    for key, remedy in _UNTRANSLATED.items():
+        if key in properties:
+            raise SettingsError(f"kafka.properties.{key} has no equal in Flink's Kafka client: {remedy}")
+    java = {key: value for key, value in properties.items() if key not in _SASL and key not in _PEM}
+    for key, (name, store_type) in _PEM.items():
+        if key in properties:
+            java |= {name: properties[key], store_type: "PEM"}
+    if java.get(_IDENTIFICATION) == "none":
+        java[_IDENTIFICATION] = ""
     mechanism = properties.get("sasl.mechanism") or properties.get("sasl.mechanisms")
     if mechanism:
         java["sasl.mechanism"] = mechanism
     if "sasl.username" in properties or "sasl.password" in properties:
-        java["sasl.jaas.config"] = _jaas(mechanism or "PLAIN", properties)
-    if "ssl.ca.location" in properties:
-        java |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": properties["ssl.ca.location"]}
+        java["sasl.jaas.config"] = _jaas(mechanism, properties)
     return java
 
 
-def _jaas(mechanism: str, properties: Mapping[str, str]) -> str:
-    module = _LOGIN_MODULES.get(mechanism.upper())
+def _jaas(mechanism: str | None, properties: Mapping[str, str]) -> str:
+    module = _LOGIN_MODULES.get(mechanism or "")
     if module is None:
         known = ", ".join(_LOGIN_MODULES)
         raise SettingsError(f"sasl.mechanism {mechanism!r} is not supported with sasl.username: use one of {known}")
