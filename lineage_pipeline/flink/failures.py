@@ -39,15 +39,21 @@ _KNOWN = (
 
 def failure_sentence(topic: str, trace: str, secrets: Iterable[str] = ()) -> str:
     """One sentence for a Java stack trace: a known remedy and the root cause, without any of the `secrets`."""
+    trace = redacted(trace, secrets)  # before anything is cut: half a secret would not be recognised
     causes = _CAUSE.findall(trace)
     root = (causes[-1] if causes else trace.strip().splitlines()[-1] if trace.strip() else "no reason given").strip()
     remedy = next((text.format(topic=topic) for mark, text in _KNOWN if mark in trace), None)
-    sentence = f"{remedy} ({root[:MAX_CAUSE]})" if remedy else f"the job for {topic} failed: {root[:MAX_CAUSE]}"
-    return redacted(sentence, secrets)
+    return f"{remedy} ({root[:MAX_CAUSE]})" if remedy else f"the job for {topic} failed: {root[:MAX_CAUSE]}"
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret of at least four characters replaced; shorter ones would blank out ordinary words."""
-    for secret in sorted((s for s in secrets if len(s) >= 4), key=len, reverse=True):  # noqa: PLR2004 - see docstring
-        text = text.replace(secret, "***")
+    """The text with every secret of at least four characters replaced; shorter ones would blank out ordinary words.
+
+    A secret is recognised as it is, and as the job writes it: quoted for JAAS, for SQL, or for both.
+    """
+    plain = {secret for secret in secrets if len(secret) >= 4}  # noqa: PLR2004 - see docstring
+    notations = plain | {secret.replace("\\", "\\\\").replace('"', '\\"') for secret in plain}
+    notations |= {notation.replace("'", "''") for notation in notations}
+    for notation in sorted(notations, key=len, reverse=True):
+        text = text.replace(notation, "***")
     return text

@@ -81,7 +81,8 @@ def test_a_mechanism_alone_is_passed_on_for_a_jaas_config_of_ones_own() -> None:
 
 
 def test_an_unknown_mechanism_with_a_password_is_refused_by_name_and_without_the_password() -> None:
-    with pytest.raises(SettingsError, match=r"'GSSAPI' is not supported.*PLAIN, SCRAM-SHA-256, SCRAM-SHA-512") as caught:
+    said = r"'GSSAPI' is not supported.*PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+    with pytest.raises(SettingsError, match=said) as caught:
         java_client_properties({"sasl.mechanism": "GSSAPI", "sasl.username": "u", "sasl.password": "canary"})
     assert "canary" not in str(caught.value)
 
