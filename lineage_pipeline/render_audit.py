@@ -13,6 +13,7 @@ from lineage_pipeline.core.report import AuditReport, PartitionReport, ReportedR
 
 MAX_PARTITIONS = 40  # rows of the table and the map; above, only what is not complete
 MAX_RANGES = 40
+_NARROW = 100  # columns of a terminal; below, the table is set tighter
 MAX_FINDINGS = 20
 
 _STYLES = {
@@ -28,7 +29,8 @@ _STYLES = {
 _BLOCKS = {**SYMBOLS, "indexed": "█", "explained": "▒", "pending": "░"}
 _VERDICTS = {"complete": "bold green", "undetermined": "bold yellow", "loss": "bold red"}
 _SEVERITIES = {"info": "dim", "warn": "yellow", "error": "red"}
-_COLUMNS = ("pending", "missing", "unknown", "duplicated", "quarantined")
+# columns that are shown when any partition has something in them, so that the table fits a narrow terminal
+_COLUMNS = ("explained", "accepted", "pending", "missing", "damaged", "unknown", "duplicated", "quarantined")
 
 
 def render_audit(report: AuditReport, console: Console) -> None:
@@ -36,7 +38,7 @@ def render_audit(report: AuditReport, console: Console) -> None:
     console.print(_headline(report))
     shown = _shown(report)
     if shown:
-        console.print(_table(shown))
+        console.print(_table(shown, 1 if console.width < _NARROW else 2))
         _print_map(report, {one.partition for one in shown}, console)
     left_out = len(report.partitions) - len(shown)
     if left_out:
@@ -92,16 +94,17 @@ def _shown(report: AuditReport) -> list[PartitionReport]:
     return [one for one in report.partitions if one.verdict != "complete" or one.counts["duplicated"]]
 
 
-def _table(partitions: list[PartitionReport]) -> Table:
-    table = Table(header_style="bold")
-    for name in ("partition", "verdict", "baseline", "end", "expected", "actual", *_COLUMNS, "complete through"):
+def _table(partitions: list[PartitionReport], gap: int) -> Table:
+    table = Table(header_style="bold underline", box=None, padding=(0, gap, 0, 0), pad_edge=False)
+    shown = [key for key in _COLUMNS if key == "missing" or any(one.counts[key] for one in partitions)]
+    for name in ("partition", "verdict", "expected", "actual", *shown, "complete through"):
         table.add_column(name, justify="left" if name == "verdict" else "right")
     for one in partitions:
-        figures = [Text(str(one.counts[key]), style=_figure_style(key, one.counts[key])) for key in _COLUMNS]
+        figures = [Text(str(one.counts[key]), style=_figure_style(key, one.counts[key])) for key in shown]
         table.add_row(
             str(one.partition),
             Text(one.verdict, style=_VERDICTS[one.verdict]),
-            *(str(value) for value in (one.baseline, one.end, one.counts["expected"], one.counts["actual"])),
+            *(str(one.counts[key]) for key in ("expected", "actual")),
             *figures,
             str(one.complete_through),
         )
@@ -109,7 +112,11 @@ def _table(partitions: list[PartitionReport]) -> Table:
 
 
 def _figure_style(key: str, value: int) -> str:
-    return "dim" if not value else {"missing": "red", "unknown": "yellow", "duplicated": "yellow"}.get(key, "")
+    return (
+        "dim"
+        if not value
+        else {"missing": "red", "damaged": "red", "unknown": "yellow", "duplicated": "yellow"}.get(key, "")
+    )
 
 
 def _print_map(report: AuditReport, partitions: set[int], console: Console) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import psutil
 import pytest
@@ -66,6 +66,7 @@ def test_the_demo_finds_exactly_the_planted_loss_that_no_count_sees(tmp_path: Pa
     assert unreachable.returncode in {1, 3}, "without its broker an audit is never complete"
 
 
+@final
 class Up:
     """A running `lineage up`."""
 
@@ -98,23 +99,27 @@ class Up:
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(180)
+        return self.process.wait(180)
+
+    def __enter__(self) -> Up:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.process.kill()
+        self.process.wait(30)
         self.log.close()
-        return code
 
 
 def test_up_resumes_where_it_stopped_and_leaves_no_process_behind(tmp_path: Path) -> None:
-    first = Up(tmp_path)
-    first.wait_for_records(0)
-    assert first.stop(signal.SIGINT) == 0, (tmp_path / "up.log").read_text()
+    with Up(tmp_path) as first:
+        first.wait_for_records(0)
+        assert first.stop(signal.SIGINT) == 0, (tmp_path / "up.log").read_text()
     assert started_in(tmp_path) == []
     stopped = first.totals()
     assert stopped["d"] == stopped["i"] > 0, "a clean stop commits everything"
 
-    second = Up(tmp_path)
-    second.wait_for_records(stopped["i"])
-    second.process.kill()
-    second.process.wait(30)
+    with Up(tmp_path) as second:
+        second.wait_for_records(stopped["i"])
     until(lambda: started_in(tmp_path) == [], 60, "all processes of a killed `lineage up` to end")
     audited = json.loads(lineage("audit", "--books", "index", "--json", cwd=tmp_path).stdout)
     assert audited["verdict"] == "complete"
