@@ -21,6 +21,8 @@ class AuditConfig(dg.Config):
 
     # Empty: the books that lineage.yaml names for this topic.
     books: list[str] = Field(default=[])
+    # Read every index file anew instead of those that are new since the last audit.
+    full: bool = False
 
 
 def audit_key(topic: str) -> dg.AssetKey:
@@ -90,7 +92,7 @@ def audit_asset(topic: TopicSettings, settle: float) -> dg.AssetsDefinition:
     def audit(
         context: dg.AssetExecutionContext, config: AuditConfig, auditor: dg.ResourceParam[Auditor]
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster wants the bare class, to know that nothing is pickled
-        outcome = auditor.audit(topic.name, tuple(config.books))
+        outcome = auditor.audit(topic.name, tuple(config.books), full=config.full)
         judged = judge(outcome, promise)
         context.log.info(judged[0].text)
         return dg.MaterializeResult(

@@ -13,7 +13,7 @@ from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.channels import Notifier
 from lineage_dagster.maintenance import maintenance_job, maintenance_schedule
 from lineage_dagster.summary import summary_asset, summary_job
-from lineage_dagster.triggers import audit_job, audit_schedule, index_sensor, summary_schedule
+from lineage_dagster.triggers import audit_job, audit_schedule, full_audit_schedule, index_sensor, summary_schedule
 from lineage_pipeline.settings import Settings
 
 
@@ -35,7 +35,10 @@ def build_defs(
     return dg.Definitions(
         assets=assets,
         jobs=[audit_job(settings), summary_job(settings), maintenance_job(settings)],
-        schedules=[audit_schedule(settings), summary_schedule(), maintenance_schedule()],
+        schedules=[
+            *(audit_schedule(settings), full_audit_schedule(settings)),
+            *(summary_schedule(), maintenance_schedule()),
+        ],
         sensors=[index_sensor(settings), alert_sensor(settings)],
         resources={**real, **(resources or {})},
         # A process per step would cost more than the audit itself.

@@ -15,7 +15,7 @@ from lineage_pipeline.core.coverage_map import SYMBOLS, coverage_map
 from lineage_pipeline.core.report import AuditReport, PartitionReport
 
 MAX_ROWS = 50  # the page does not fold a table
-MAP_WIDTH = 60
+MAP_WIDTH = 36  # cells; a wider map pushes the words beside it off the page
 MAX_INCIDENT_RANGES = 100
 INCIDENT = "incident"
 _EXACT_IN_JSON = 2**53
@@ -39,7 +39,7 @@ def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
     found: Metadata = {"verdict": report.verdict, "why": why}
     bad = stretches(report, (*LOST, "unknown", "duplicated"), UNPROVEN_CAUSES)
     if bad:
-        found["ranges"] = ranges_table(bad)
+        found["ranges"] = ranges_table(bad, evidence=False)
     found["coverage_map"] = dg.MetadataValue.md(map_text(report))
     found["partitions"] = partitions_table(report)
     found.update({key: dg.MetadataValue.int(totals[key]) for key in figures})
@@ -116,31 +116,31 @@ def incident_figures(outcome: AuditOutcome) -> dict[str, Any]:
     }
 
 
-def ranges_table(found: list[Stretch]) -> dg.TableMetadataValue:
-    """The widest ranges, a row each, and a last row for what the table leaves out."""
-    columns = _columns(
-        *(("partition", "int"), ("offsets", "string"), ("count", "int")),
-        *(("class", "string"), ("cause", "string"), ("evidence", "string")),
-    )
+def ranges_table(found: list[Stretch], *, evidence: bool = True) -> dg.TableMetadataValue:
+    """The widest ranges, a row each, and a last row for what the table leaves out.
+
+    Without `evidence` it is narrow enough for the asset's page, which cuts wide tables off.
+    """
     records = [
-        dg.TableRecord(
-            {
-                "partition": one.partition,
-                "offsets": str(one.start) if len(one) == 1 else f"{one.start} to {one.end - 1}",
-                "count": exact(len(one)),
-                "class": one.range_class,
-                "cause": one.cause or "",
-                "evidence": one.evidence,
-            }
-        )
+        {
+            "partition": one.partition,
+            "offsets": str(one.start) if len(one) == 1 else f"{one.start} to {one.end - 1}",
+            "count": exact(len(one)),
+            "class": one.range_class,
+            "cause": one.cause or "",
+            "evidence": one.evidence,
+        }
         for one in found[:MAX_ROWS]
     ]
-    if len(found) > MAX_ROWS:
-        rest = found[MAX_ROWS:]
-        text = f"and {len(rest):,} narrower ranges: the report has them all"
-        values = {"partition": "...", "offsets": "...", "count": exact(sum(len(one) for one in rest))}
-        records.append(dg.TableRecord({**values, "class": "", "cause": "", "evidence": text}))
-    return dg.TableMetadataValue(records, dg.TableSchema(columns=columns))
+    rest = found[MAX_ROWS:]
+    if rest:
+        count, text = exact(sum(len(one) for one in rest)), "the report has them all"
+        more = {"partition": "...", "offsets": f"{len(rest):,} narrower ranges", "count": count}
+        records.append({**more, "class": "", "cause": "", "evidence": text})
+    names_and_types = [("partition", "int"), ("offsets", "string"), ("count", "int"), ("class", "string")]
+    columns = _columns(*names_and_types, ("cause", "string"), *([("evidence", "string")] if evidence else []))
+    shown = [{column.name: record[column.name] for column in columns} for record in records]
+    return dg.TableMetadataValue([dg.TableRecord(one) for one in shown], dg.TableSchema(columns=columns))
 
 
 def partitions_table(report: AuditReport) -> dg.TableMetadataValue:
@@ -174,7 +174,11 @@ def map_text(report: AuditReport) -> str:
         return "No offsets to draw."
     used = {cell for row in rows for cell in row.cells}
     legend = "  ".join(f"{SYMBOLS[name]} {name}" for name in SYMBOLS if name in used)
-    lines = [f"{row.partition:>5} {row.whole.start:>12} {row.text:<{MAP_WIDTH}} {row.whole.end}" for row in rows]
+    left = max(len(str(row.partition)) for row in rows)
+    first = max(len(str(row.whole.start)) for row in rows)
+    lines = [
+        f"{row.partition:>{left}} {row.whole.start:>{first}} {row.text:<{MAP_WIDTH}} {row.whole.end}" for row in rows
+    ]
     return "\n".join(["```", legend, "", *lines, "```"])
 
 

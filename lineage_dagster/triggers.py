@@ -13,6 +13,7 @@ from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import batches, is_due
 from lineage_dagster.index_watch import read_cursor, write_cursor
+from lineage_dagster.names import op_name
 from lineage_dagster.summary import SUMMARY_JOB
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.settings import Settings
@@ -22,7 +23,7 @@ TOPIC_TAG = "lineage/topic"
 CAUSE_TAG = "lineage/started_by"
 SENSOR_SECONDS = 30
 MAX_RUNS_PER_TICK = 10
-_LISTINGS_AT_ONCE = 32
+FULL_AT = "0 3 * * *"
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 
@@ -94,6 +95,27 @@ def audit_schedule(settings: Settings) -> dg.ScheduleDefinition:
     return scheduled_audits
 
 
+def full_audit_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """Reads every index file anew, once a day: what the frequent audits remember is held against the files."""
+    topics = [topic.name for topic in settings.topics]
+
+    @dg.schedule(
+        name="full_audits",
+        cron_schedule=FULL_AT,
+        job_name=AUDIT_JOB,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Audits each topic from all of its index files, closed days included.",
+    )
+    def full_audits(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        stamp = f"full-{context.scheduled_execution_time:%Y%m%dT%H%M}"
+        return [
+            audit_request_for(batch, "full audit", f"{stamp}-{_digest(batch)}", full=True)
+            for batch in batches(topics, len(topics))
+        ]
+
+    return full_audits
+
+
 def summary_schedule() -> dg.ScheduleDefinition:
     """Renews the landing page."""
     return dg.ScheduleDefinition(
@@ -105,12 +127,13 @@ def summary_schedule() -> dg.ScheduleDefinition:
     )
 
 
-def audit_request_for(topics: list[str], cause: str, run_key: str) -> dg.RunRequest:
+def audit_request_for(topics: list[str], cause: str, run_key: str, *, full: bool = False) -> dg.RunRequest:
     """A run for these topics. Whoever asks twice with the same key, two daemons even, gets one run."""
     return dg.RunRequest(
         run_key=run_key,
         job_name=AUDIT_JOB,
         asset_selection=[audit_key(topic) for topic in topics],
+        run_config={"ops": {op_name(topic): {"config": {"full": True}} for topic in topics}} if full else None,
         tags={TOPIC_TAG: ",".join(topics), CAUSE_TAG: cause},
     )
 
@@ -131,7 +154,7 @@ def _states(auditor: Auditor, topics: list[str]) -> tuple[dict[str, str], dict[s
         except LineageError as error:
             return topic, None, str(error)
 
-    with ThreadPoolExecutor(_LISTINGS_AT_ONCE if len(topics) > 1 else 1, thread_name_prefix="list") as pool:
+    with ThreadPoolExecutor(auditor.listings_at_once, thread_name_prefix="list") as pool:
         for topic, state, failure in pool.map(look, topics):
             if state is None:
                 failures[topic] = failure

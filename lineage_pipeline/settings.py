@@ -20,11 +20,14 @@ from lineage_pipeline.errors import SettingsError
 CONFIG_NAME = "lineage.yaml"
 EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
 DEFAULT_LAKE = "s3://flink-data"
-_NOT_IN_FILES = {"aws", "selected"}  # they come from the environment alone
+_NOT_IN_FILES = {"aws", "selected", "references"}  # they come from the environment alone
 MAX_CONFIG_BYTES = 1_000_000  # a settings file is small; anything larger is a mistake or an attack
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_SECRET_KEY = re.compile(r"password|secret|token|jaas|credential|access_key", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"password|passphrase|secret|token|jaas|credential|access_key|\.pem$|keystore\.key$", re.IGNORECASE
+)
+_NO_SECRET = (".url", ".location", ".file")  # where something is, not what it is
 # environment variable -> (where it goes, key); the topic's own values apply to the selected topic
 _ENVIRONMENT = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
@@ -69,6 +72,8 @@ class SecretReference(_Model):
         if self.file is not None:
             try:
                 return SecretStr(self.file.read_text().strip())
+            except UnicodeDecodeError:
+                raise SettingsError(f"the secret file {self.file} cannot be read as text: write UTF-8") from None
             except OSError as error:
                 raise SettingsError(
                     f"the secret file {self.file} cannot be read ({error.strerror}): check path and rights"
@@ -104,6 +109,7 @@ class KafkaSettings(_Model):
 
     bootstrap_servers: str = "localhost:9092"
     properties: dict[str, SecretStr] = {}
+    references: frozenset[str] = frozenset()  # names of the properties that were given by reference
 
 
 class TopicSettings(_Model):
@@ -119,7 +125,9 @@ class TopicSettings(_Model):
     settle: Annotated[int, Field(ge=1)] | None = None
     max_delay: Annotated[int, Field(ge=1)] = 900
     retention: Retention = Retention()
-    baseline: Literal["earliest", "seeded"] | dict[int, Annotated[int, Field(ge=0)]] = "earliest"
+    baseline: Literal["earliest", "seeded"] | dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (
+        "earliest"
+    )
     owners: tuple[str, ...] = ()
     audit: AuditPlan = AuditPlan()
 
@@ -130,8 +138,8 @@ class Settings(_Model):
     kafka: KafkaSettings = KafkaSettings()
     topics: tuple[TopicSettings, ...]
     selected: str | None = None  # by KAFKA_TOPIC: the topic of commands that take one
-    rate_per_sec: Annotated[float, Field(gt=0)] = 10.0
-    checkpoint_interval: Annotated[float, Field(ge=0.1)] = 60.0
+    rate_per_sec: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    checkpoint_interval: Annotated[float, Field(ge=0.1, allow_inf_nan=False)] = 60.0
     flink_rest_url: str | None = None
     aws: dict[str, SecretStr] = {}
     alerts: dict[str, Any] = {}
@@ -155,7 +163,11 @@ class Settings(_Model):
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be shown: to be cut out of what other software says."""
         named = {**self.kafka.properties, **self.aws}
-        return tuple(value.get_secret_value() for name, value in named.items() if _SECRET_KEY.search(name))
+        return tuple(
+            value.get_secret_value()
+            for name, value in named.items()
+            if name in self.kafka.references or _is_secret(name)
+        )
 
     def settle_seconds(self, topic: TopicSettings) -> float:
         """How old an observation must be before it counts; three checkpoint intervals unless set."""
@@ -177,7 +189,7 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     lake = str(raw.pop("lake", DEFAULT_LAKE)).rstrip("/")
     if not isinstance(topics, list) or not all(isinstance(topic, dict) for topic in topics):
         raise SettingsError(f"{path}: `topics` must be a list of mappings with at least a `name`")
-    selected = environ.get("KAFKA_TOPIC")
+    selected = environ.get("KAFKA_TOPIC") or None
     if not topics:
         topics = [{"name": selected or "lineage-input"}]
     elif selected is not None and selected not in [topic.get("name") for topic in topics]:
@@ -187,7 +199,7 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     names = [topic.get("name") for topic in topics]
     if len(set(names)) < len(names):
         raise SettingsError(f"{path}: a topic is described twice among {', '.join(map(str, names))}: keep one of them")
-    values = {**raw, "kafka": dict(raw.get("kafka") or {})}
+    values = {**raw, "kafka": _kafka(raw.get("kafka") or {}, environ)}
     path_overrides: dict[str, str] = {}
     for variable, (section, key) in _ENVIRONMENT.items():
         if environ.get(variable):
@@ -195,7 +207,6 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
             target[key] = environ[variable]
     if path_overrides and len(topics) > 1 and selected is None:
         raise SettingsError("OUTPUT_PATH and its kin name one topic's paths: choose the topic with KAFKA_TOPIC")
-    values["kafka"]["properties"] = _resolved(values["kafka"].get("properties") or {}, environ)
     values["topics"] = [
         _topic(topic, lake, path_overrides if topic.get("name") == selected or len(topics) == 1 else {}, base)
         for topic in topics
@@ -247,6 +258,15 @@ def _topic(raw: dict[str, Any], lake: str, overrides: dict[str, str], base: Path
     return {**raw, **schema, "paths": paths}
 
 
+def _kafka(raw: Any, environ: Mapping[str, str]) -> dict[str, Any]:
+    if not isinstance(raw, dict) or "references" in raw:
+        raise SettingsError("`kafka` must be a mapping such as {bootstrap_servers: broker:9092}")
+    properties = raw.get("properties") or {}
+    resolved = _resolved(properties, environ)
+    references = frozenset(key for key, value in properties.items() if isinstance(value, dict))
+    return {**raw, "properties": resolved, "references": references}
+
+
 def _resolved(properties: Any, environ: Mapping[str, str]) -> dict[str, SecretStr]:
     if not isinstance(properties, dict):
         raise SettingsError("kafka.properties must be a mapping of client properties")
@@ -259,13 +279,17 @@ def _resolved(properties: Any, environ: Mapping[str, str]) -> dict[str, SecretSt
                 raise SettingsError(
                     f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`"
                 ) from None
-        elif _SECRET_KEY.search(str(key)):
+        elif _is_secret(str(key)):
             raise SettingsError(
                 f"kafka.properties.{key} is written out: refer to it instead, `{{env: NAME}}` or `{{file: PATH}}`"
             )
         else:
             resolved[key] = SecretStr(str(value).lower() if isinstance(value, bool) else str(value))
     return resolved
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_KEY.search(name)) and not name.endswith(_NO_SECRET)
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -34,7 +34,7 @@ def resolve_baseline(
     """
     remembered = evidence.memory.baselines.get(partition)
     if remembered is not None:
-        return Baseline(remembered, "an earlier audit")
+        return Baseline(remembered, evidence.memory.baseline_sources.get(partition, "an earlier audit"))
     if evidence.index.deployments:
         return _declared(partition, evidence, coverage)
     rule = evidence.rules.baseline

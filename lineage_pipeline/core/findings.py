@@ -41,9 +41,21 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding("no-deployment-record", "info", None, text)
     if evidence.index.status == "read" and evidence.index.files == 0:
         yield Finding("empty-index", "warn", None, "the offset index holds no file of this topic: did the job run?")
+    for remark in evidence.memory.remarks:
+        yield Finding("sealed", "info", None, remark)
     quarantined = sum(decision.coverage.quarantined for decision in decisions)
     if quarantined:
         yield Finding("quarantine", "warn", None, f"{quarantined} records went to quarantine")
+
+
+def _about_acceptances(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
+    """Once a person took something on, every later report says so, also when the records came after all."""
+    tiled = decision.ranges_of("accepted")
+    for accepted in evidence.memory.acceptances:
+        gone = not len(tiled.clip(accepted.range.start, accepted.range.end))
+        if accepted.partition == decision.partition and gone:
+            text = f"{accepted.range} was accepted by {accepted.author} ({accepted.reason}) and is accounted for now"
+            yield Finding("accepted", "info", decision.partition, text)
 
 
 def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
@@ -67,6 +79,7 @@ def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> It
     problem = evidence.partition_problem(number)
     if problem:
         yield Finding("broker-answer", "error", number, problem)
+    yield from _about_acceptances(evidence, decision)
     for tile in decision.tiles:
         if tile.cause == "stalled":
             yield Finding("stalled", "error", number, f"{tile.ranges.total} offsets stalled: {tile.evidence}")

@@ -81,6 +81,12 @@ class LedgerState:
             vanished=self.vanished,
             truncated=self.truncated,
             looks=self.look_count,
+            baseline_sources={partition: one.source for partition, one in self.baselines.items()},
+            remarks=tuple(
+                f"{one.incarnation} was recreated or left on {one.at:%Y-%m-%d %H:%M:%SZ};"
+                f" its last verdict: {one.verdict}"
+                for one in self.sealed
+            ),
         )
 
     def is_sealed(self, incarnation: Incarnation) -> bool:

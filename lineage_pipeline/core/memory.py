@@ -56,6 +56,7 @@ class Memory:
     `transactional`: the topic is known to hold transactions, so a hole may be a marker. `vanished`: offsets whose
     index files were merged and then vanished; `truncated`: offsets that the log lost behind an earlier look. `looks`:
     how many audits there were. `problems`: a sentence for each reason why this may not be all that was ever known.
+    `baseline_sources`: who gave a baseline. `remarks`: sentences about the topic that every report repeats.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -67,3 +68,5 @@ class Memory:
     truncated: Mapping[int, RangeSet] = field(default_factory=dict)
     looks: int = 0
     problems: tuple[str, ...] = ()
+    baseline_sources: Mapping[int, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()

@@ -271,6 +271,7 @@ def test_holes_of_a_compacted_topic_are_unproven_and_never_green(
         "segment.ms": "100", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "200",
     }  # fmt: skip
     world = World(broker.bootstrap_servers, topic_name(), tmp_path, **config)
+    world.produce(2, keys=2)  # offset 1 is the only record of its key, so compaction keeps it
     world.produce(50, keys=1)
 
     def compacted() -> bool:
@@ -284,13 +285,14 @@ def test_holes_of_a_compacted_topic_are_unproven_and_never_green(
     report = world.audit_twice(rules=rules)
 
     assert report.verdict == "undetermined"
+    assert 1 in readable
     assert report.totals["unknown"] == readable[-1] + 1 - len(readable)
     assert {one[2:] for one in ranges(report)} == {("unknown", "unproven")}
 
-    world.write_index(losing=[readable[0]])
+    world.write_index(losing=[1])
     lost = world.audit_twice(rules=rules)
     assert (lost.verdict, lost.totals["missing"]) == ("loss", 1)
-    assert (readable[0], readable[0] + 1, "missing", "repairable") in ranges(lost)
+    assert (1, 2, "missing", "repairable") in ranges(lost)
 
 
 def test_what_the_log_start_has_passed_is_expired_at_the_second_look(world: World) -> None:
@@ -429,7 +431,7 @@ def test_records_that_may_not_be_read_are_unknown_with_the_right_that_is_lacking
         grant(own, AclOperation.READ)
         least = world.audit_twice(group=None)
 
-        assert ranges(unread) == [(7, 8, "unknown", "unresolved"), (24, 25, "pending", "in-flight")][:1]
+        assert ranges(unread) == [(7, 8, "unknown", "unresolved")]
         assert "grant Read on the topic" in evidence(unread)
         assert unread.verdict == "undetermined"
         assert ranges(least) == [(7, 8, "missing", "repairable"), (24, 25, "explained", "control-marker")]

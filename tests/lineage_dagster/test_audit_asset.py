@@ -85,7 +85,7 @@ def test_an_error_of_our_own_is_a_failed_check_and_keeps_foreign_text_out(
     def broken(*_arguments: object) -> None:
         raise RuntimeError("password=secret")
 
-    monkeypatch.setattr("lineage_dagster.auditor.audit_twice", broken)
+    monkeypatch.setattr("lineage_dagster.auditor.audit_request", broken)
     lake.index("t", [(0, 0, 10)])
     found = lake.audit(lake.definitions("t"), "t", instance)
     assert not any(one.passed for one in found.checks.values())
@@ -93,12 +93,24 @@ def test_an_error_of_our_own_is_a_failed_check_and_keeps_foreign_text_out(
     assert not any("secret" in str(one.description) for one in found.checks.values())
 
 
-def test_a_report_that_cannot_be_stored_is_a_failed_check_but_not_a_loss(lake: Lake, instance: dg.DagsterInstance):
+def test_what_cannot_be_kept_for_the_next_audit_is_red_with_that_reason(lake: Lake, instance: dg.DagsterInstance):
     lake.index("t", [(0, 0, 10)])
     (lake.root / "audit").write_text("a file where a directory should be")
     found = lake.audit(lake.definitions("t"), "t", instance)
-    assert found.verdict.passed
+    assert not found.verdict.passed
     assert "could not be stored" in str(found.checks[names.EVIDENCE_COMPLETE].description)
+
+
+def test_a_full_audit_reads_files_of_closed_days_that_came_late(lake: Lake, instance: dg.DagsterInstance):
+    today = lake.index("t", [(0, 0, 10)])
+    definitions = lake.definitions("t")
+    assert lake.audit(definitions, "t", instance).verdict.passed
+    old = today.parent.parent / "dt=2020-01-01"
+    old.mkdir()
+    today.rename(old / "late.parquet")
+    lake.index("t", [(0, 20, 30)])
+    full = lake.audit(definitions, "t", instance, full=True)
+    assert "offsets 10 to 19" in str(full.verdict.description)
 
 
 def test_books_that_do_not_exist_are_refused_as_a_failed_check(lake: Lake, instance: dg.DagsterInstance):

@@ -14,7 +14,14 @@ import pytest
 from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.cadence import batches, is_due
 from lineage_dagster.index_watch import read_cursor, write_cursor
-from lineage_dagster.triggers import AUDIT_JOB, MAX_RUNS_PER_TICK, TOPIC_TAG, audit_schedule, index_sensor
+from lineage_dagster.triggers import (
+    AUDIT_JOB,
+    MAX_RUNS_PER_TICK,
+    TOPIC_TAG,
+    audit_schedule,
+    full_audit_schedule,
+    index_sensor,
+)
 from tests.lineage_dagster.lake import Lake
 
 
@@ -182,6 +189,18 @@ def test_the_schedule_leaves_out_what_waits_already(lake: Lake, stored_instance:
     job = lake.definitions("t").resolve_job_def(AUDIT_JOB)
     instance.create_run_for_job(job, tags={TOPIC_TAG: "t"})
     assert isinstance(audit_schedule(settings)(context), dg.SkipReason)
+
+
+def test_every_night_each_topic_is_audited_from_all_of_its_files(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("a.b", [(0, 0, 10)])
+    settings = lake.settings("a.b")
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 23, 3, tzinfo=timezone.utc))
+    (request,) = full_audit_schedule(settings)(context)
+    job = lake.definitions("a.b").resolve_job_def(AUDIT_JOB)
+    result = job.execute_in_process(
+        instance=instance, run_config=request.run_config, asset_selection=list(request.asset_selection)
+    )
+    assert result.success
 
 
 def test_few_topics_have_runs_of_their_own():
