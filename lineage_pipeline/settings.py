@@ -197,7 +197,7 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
             f"KAFKA_TOPIC={selected} is not among the topics of {path}: add it there or unset KAFKA_TOPIC"
         )
     names = [topic.get("name") for topic in topics]
-    if len(set(names)) < len(names):
+    if any(names.count(name) > 1 for name in names):
         raise SettingsError(f"{path}: a topic is described twice among {', '.join(map(str, names))}: keep one of them")
     values = {**raw, "kafka": _kafka(raw.get("kafka") or {}, environ)}
     path_overrides: dict[str, str] = {}

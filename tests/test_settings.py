@@ -123,6 +123,8 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
         ("topics: [orders]", "`topics` must be a list of mappings"),
         ("topics: [{name: a, paths: /x}]", "topic 'a': `paths` must be a mapping"),
         ("topics: [{group: g}]", "topics.0.name"),
+        ("topics: [{name: [a]}]", "topics.0.name"),
+        ("topics: [{name: {a: b}}]", "topics.0.name"),
         ("topics: [{name: 'a b'}]", "'a b' is not a Kafka topic name"),
         ("topics: [{name: ..}]", "'..' is not a Kafka topic name"),
         ("topics: [{name: a}, {name: a}]", "twice"),
