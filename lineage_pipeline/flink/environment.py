@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,17 @@ def prepare_jvm(java_home: Path | None, log_dir: Path | None) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         os.environ["FLINK_LOG_DIR"] = str(log_dir.resolve())
     os.environ.setdefault("LOG4J_PROPERTIES", str(Path(__file__).with_name("log4j.properties")))
+
+
+def hide_secrets(secrets: Iterable[str]) -> None:
+    """Take the variables that hold one of the `secrets` out of this process's environment, before the JVM inherits it.
+
+    Beam, under the Python operators, writes the whole environment to Flink's log. The job has its secrets from its
+    options.
+    """
+    hidden = set(secrets)
+    for name in [name for name, value in os.environ.items() if value in hidden]:
+        del os.environ[name]
 
 
 def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnvironment:

@@ -20,7 +20,14 @@ from lineage_pipeline.core.deployment import Deployment
 from lineage_pipeline.core.job_start import Start, StartRequest
 from lineage_pipeline.errors import JobError, LineageError
 from lineage_pipeline.flink.checkpoints import has_checkpoint, note_stopped, writer_root
-from lineage_pipeline.flink.environment import JobConfig, build_environment, flink_options, island_ttl_ms, prepare_jvm
+from lineage_pipeline.flink.environment import (
+    JobConfig,
+    build_environment,
+    flink_options,
+    hide_secrets,
+    island_ttl_ms,
+    prepare_jvm,
+)
 from lineage_pipeline.flink.failures import failure_sentence
 from lineage_pipeline.flink.job_config import JobOptions, flink_uri, job_config
 from lineage_pipeline.flink.plan import compile_plan, plan_for, plan_hash
@@ -53,6 +60,7 @@ def run_job(run: JobRun, stop: threading.Event, report: Report) -> str | None:
     StartRefusedError before anything is read when a person has to decide, and JobError when the job fails.
     """
     prepare_jvm(run.options.java_home, run.options.log_dir)
+    hide_secrets(run.settings.secrets())
     savepoint, passing = _run_once(run, stop, report)
     if passing and not stop.is_set():
         # The reset policy that jumped over the deleted records must not stay: later losses have to be loud again. And
@@ -67,6 +75,7 @@ def run_job(run: JobRun, stop: threading.Event, report: Report) -> str | None:
 def compiled_plan(settings: Settings, topic: TopicSettings, options: JobOptions) -> str:
     """The plan as `lineage job plan` shows it: compiled afresh, nothing stored or started."""
     prepare_jvm(options.java_home, options.log_dir)
+    hide_secrets(settings.secrets())
     config = job_config(settings, topic, options)
     return compile_plan(build_environment(config, flink_options(config, "file:///not-started", None)), config.schema)
 

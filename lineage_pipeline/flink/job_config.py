@@ -19,6 +19,7 @@ _S3_OPTIONS = {
     "AWS_ENDPOINT_URL": "s3.endpoint",
     "AWS_ACCESS_KEY_ID": "s3.access-key",
     "AWS_SECRET_ACCESS_KEY": "s3.secret-key",
+    "AWS_SESSION_TOKEN": "s3.session.token",
     "AWS_REGION": "s3.endpoint.region",
 }
 

@@ -20,17 +20,13 @@ pytestmark = pytest.mark.e2e
 
 # With the characters that JAAS, SQL and properties files quote in different ways.
 CANARY = """canary'"\\7f3a; = password"""
-WRONG = """wrong-canary'"\\7f3a; = password"""
 
 
 @pytest.fixture
 def sasl_pipeline(
     tmp_path: Path, java: Java, kafka_jars: list[Path], topic_name: Callable[[], str]
-) -> Iterator[tuple[Pipeline, int]]:
-    """A job that logs in with the canary; the test itself uses a listener that asks for nothing.
-
-    With it the port where a password is asked for.
-    """
+) -> Iterator[Pipeline]:
+    """A job that logs in with the canary; the test itself uses a listener that asks for nothing."""
     clients, sasl, controller = free_ports(3)
     password = CANARY.replace("\\", "\\\\").replace('"', '\\"')
     module = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_job="{password}";'
@@ -38,6 +34,7 @@ def sasl_pipeline(
         "listeners": f"PLAINTEXT://{HOST}:{clients},SASL_PLAINTEXT://{HOST}:{sasl},CONTROLLER://{HOST}:{controller}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{clients},SASL_PLAINTEXT://{HOST}:{sasl}",
         "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"),
         "sasl.enabled.mechanisms": "PLAIN",
         # a properties file takes one level of backslashes away
         "listener.name.sasl_plaintext.plain.sasl.jaas.config": module.replace("\\", "\\\\"),
@@ -49,15 +46,15 @@ def sasl_pipeline(
             broker.bootstrap_servers,
             topic,
             tmp_path / "pipeline",
-            {**os.environ, "JOB_PASSWORD": CANARY, "WRONG_PASSWORD": WRONG},
+            {**os.environ, "JOB_PASSWORD": CANARY, "ANOTHER_TOOLS_URL": f"https://user:{CANARY}@host"},
         )
-        made.configure(kafka=_login(sasl, "JOB_PASSWORD"))
-        yield made, sasl
+        made.configure(kafka=_login(sasl))
+        yield made
         made.kill()
 
 
-def test_a_password_is_in_no_plan_log_record_error_or_answer_of_flink(sasl_pipeline: tuple[Pipeline, int]) -> None:
-    pipeline, port = sasl_pipeline
+def test_a_password_is_in_no_plan_log_record_error_or_answer_of_flink(sasl_pipeline: Pipeline) -> None:
+    pipeline = sasl_pipeline
     pipeline.produce(1000, poison_fraction=0.02)
     pipeline.start()
     pipeline.wait_moved(1000)
@@ -65,14 +62,7 @@ def test_a_password_is_in_no_plan_log_record_error_or_answer_of_flink(sasl_pipel
     pipeline.stop()
     assert_exact(pipeline, pipeline.readable())
 
-    pipeline.configure(kafka=_login(port, "WRONG_PASSWORD"))
-    refused = pipeline.start_fails()
-    assert "uthentication" in refused
-
-    texts = {
-        "flink": answers,
-        **{str(p): p.read_bytes() for p in pipeline.directory.rglob("*") if p.is_file()},
-    }
+    texts = {"flink": answers} | {str(p): p.read_bytes() for p in pipeline.directory.rglob("*") if p.is_file()}
     assert any("plans" in name for name in texts)
     assert any("_deployments" in name for name in texts)
     assert any("flink" in name and name.endswith(".log") for name in texts)
@@ -82,14 +72,14 @@ def test_a_password_is_in_no_plan_log_record_error_or_answer_of_flink(sasl_pipel
     assert leaks == []
 
 
-def _login(port: int, variable: str) -> dict[str, object]:
+def _login(port: int) -> dict[str, object]:
     return {
         "bootstrap_servers": f"{HOST}:{port}",
         "properties": {
             "security.protocol": "SASL_PLAINTEXT",
             "sasl.mechanism": "PLAIN",
             "sasl.username": "job",
-            "sasl.password": {"env": variable},
+            "sasl.password": {"env": "JOB_PASSWORD"},
         },
     }
 
