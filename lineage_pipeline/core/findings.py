@@ -89,5 +89,14 @@ def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> It
             yield Finding("accepted", "info", number, f"{tile.ranges.total} offsets {tile.evidence}")
 
 
+def _once_accepted(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
+    """Once a person took something on, every later report says so, also when the records came after all."""
+    still = decision.ranges_of("accepted")
+    for one in evidence.memory.acceptances:
+        if one.partition == decision.partition and not len(still.clip(one.range.start, one.range.end)):
+            text = f"{one.range} was accepted by {one.author} ({one.reason}) and is accounted for now"
+            yield Finding("accepted", "info", one.partition, text)
+
+
 def _ranges(count: int) -> str:
     return "one range" if count == 1 else f"{count} ranges"
