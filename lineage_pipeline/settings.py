@@ -1,7 +1,8 @@
 """Settings as typed values: from `lineage.yaml` and an environment that the entry point passes in; environment first.
 
 Nothing here reads `os.environ` or the clock. Precedence, highest first: environment, the file named by `--config` or
-LINEAGE_CONFIG, `lineage.yaml` in the current directory, `.lineage/lineage.yaml` (of the embedded stack), defaults.
+LINEAGE_CONFIG, `lineage.yaml` in the current directory, `.lineage/lineage.yaml` (of the embedded stack, unless the
+environment names a cluster, a topic or a place), defaults.
 """
 
 from __future__ import annotations
@@ -225,7 +226,10 @@ def _config_path(environ: Mapping[str, str], config: Path | None, cwd: Path) -> 
         if not (cwd / named).is_file():
             raise SettingsError(f"the settings file {named} does not exist: check --config or LINEAGE_CONFIG")
         return cwd / named
-    return next((cwd / path for path in (Path(CONFIG_NAME), EMBEDDED_CONFIG) if (cwd / path).is_file()), None)
+    # an environment that names a cluster, a topic or a place means another pipeline than the embedded one
+    elsewhere = [name for name, (section, _) in _ENVIRONMENT.items() if section and environ.get(name)]
+    embedded = () if elsewhere or environ.get("KAFKA_TOPIC") else (EMBEDDED_CONFIG,)
+    return next((cwd / path for path in (Path(CONFIG_NAME), *embedded) if (cwd / path).is_file()), None)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

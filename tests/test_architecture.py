@@ -144,7 +144,7 @@ def test_every_module_is_named_in_the_architecture_page(path: Path) -> None:
 def test_modules_and_functions_stay_small() -> None:
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 320, f"{relative(path)} is too long: does it hold two ideas?"
+        assert text.count("\n") <= 340, f"{relative(path)} is too long: does it hold two ideas?"
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno

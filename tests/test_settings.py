@@ -177,6 +177,13 @@ def test_an_unknown_key_like_no_other_is_refused_with_all_known_ones(tmp_path: P
     assert "known: output, offset_index, quarantine, audit, checkpoints" in said
 
 
+@pytest.mark.parametrize("name", ["KAFKA_TOPIC", "KAFKA_BOOTSTRAP_SERVERS", "OFFSET_INDEX_PATH"])
+def test_the_embedded_stack_is_not_meant_when_the_environment_names_another_pipeline(tmp_path: Path, name: str) -> None:
+    write(tmp_path / ".lineage", "lake: /embedded\ntopics: [{name: demo}]")
+    assert load_settings({}, cwd=tmp_path).topic().name == "demo"
+    assert load_settings({name: "other"}, cwd=tmp_path).topic().paths.output == "s3://flink-data/output"
+
+
 # --- topics
 
 
