@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from lineage_dagster.index_watch import index_state
 from lineage_dagster.outcome import AuditOutcome
+from lineage_pipeline.accept import Acceptance, accept_gap
 from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice, index_path
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, list_index
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.report import FORMAT
-from lineage_pipeline.errors import LineageError, StoreError
+from lineage_pipeline.errors import LineageError, StoreError, UsageError
 from lineage_pipeline.remembering import LATEST
 from lineage_pipeline.settings import Settings, TopicSettings
 
@@ -40,6 +41,9 @@ class Auditor(Protocol):
 
     def index_state(self, topic: str) -> str:
         """A digest that changes when index files do. Raises LineageError when they cannot be listed."""
+
+    def accept(self, topic: str, accepted: Acceptance) -> str:
+        """Take on a gap, and say so in a sentence. Raises LineageError when that cannot be done."""
 
     def stored_report(self, topic: str) -> Mapping[str, Any]:
         """The JSON of the last stored report. Raises LineageError when there is none, or none that can be read."""
@@ -81,6 +85,16 @@ class SettingsAuditor:
     def index_state(self, topic: str) -> str:
         """See Auditor.index_state; only the open days are listed."""
         return index_state(index_path(self._settings, self._settings.topic(topic)), self._now())
+
+    def accept(self, topic: str, accepted: Acceptance) -> str:
+        """See Auditor.accept."""
+        chosen = self._settings.topic(topic)
+        request = audit_request(self._settings, chosen, ["index"])
+        if request.plan is None:
+            raise UsageError(
+                f"the audits of {topic} are not remembered, so nothing can be accepted: set its audit path"
+            )
+        return accept_gap(request.plan.state, accepted, request.rules, self._now())
 
     def stored_report(self, topic: str) -> Mapping[str, Any]:
         """See Auditor.stored_report."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from lineage_dagster.accepting import accept_job
 from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor
 from lineage_dagster.assets import audit_asset, external_assets
@@ -34,7 +35,7 @@ def build_defs(
     }
     return dg.Definitions(
         assets=assets,
-        jobs=[audit_job(settings), summary_job(settings), maintenance_job(settings)],
+        jobs=[audit_job(settings), summary_job(settings), accept_job(), maintenance_job(settings)],
         schedules=[
             *(audit_schedule(settings), full_audit_schedule(settings)),
             *(summary_schedule(), maintenance_schedule()),

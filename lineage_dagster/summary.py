@@ -23,7 +23,8 @@ from lineage_pipeline.settings import Settings
 
 SUMMARY_JOB = "audit_summary"
 MAX_ROWS = 100
-_FIGURES = ("expected", "actual", "missing", "damaged", "unknown", "duplicated")
+_FIGURES = ("missing", "damaged", "unknown", "duplicated", "expected", "actual")
+_MAX_REMARK = 120  # characters; the topic's own page has all of it
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ def _row(auditor: Auditor, topic: str, oldest: float, now: datetime) -> SummaryR
 
 def _table(rows: list[SummaryRow]) -> dg.TableMetadataValue:
     columns = [
-        *(dg.TableColumn(name, type="string") for name in ("topic", "verdict", "audited_at")),
+        *(dg.TableColumn(name, type="string") for name in ("topic", "verdict")),
         *(dg.TableColumn(name, type="int") for name in _FIGURES),
-        dg.TableColumn("remark", type="string"),
+        *(dg.TableColumn(name, type="string") for name in ("audited_at", "remark")),
     ]
     records = [_record(row) for row in rows[:MAX_ROWS]]
     if len(rows) > MAX_ROWS:
@@ -129,8 +130,9 @@ def _table(rows: list[SummaryRow]) -> dg.TableMetadataValue:
 
 def _record(row: SummaryRow) -> dg.TableRecord:
     figures: dict[str, Any] = {key: exact(row.figures[key]) if key in row.figures else "" for key in _FIGURES}
+    remark = row.remark if len(row.remark) <= _MAX_REMARK else f"{row.remark[:_MAX_REMARK]} ..."
     return dg.TableRecord(
-        {"topic": row.topic, "verdict": row.verdict, "audited_at": row.audited_at, **figures, "remark": row.remark}
+        {"topic": row.topic, "verdict": row.verdict, **figures, "audited_at": row.audited_at, "remark": remark}
     )
 
 
