@@ -1,0 +1,74 @@
+"""Writes the golden tables anew: `python -m tests.golden.write_tables`, with a real broker and the real job.
+
+Only for a change of the format on purpose: the files that are there must stay readable for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fastavro
+from confluent_kafka import Producer
+
+from lineage_pipeline.local.broker import KafkaBroker
+from lineage_pipeline.local.jars import cache_folder, fetch_jars
+from lineage_pipeline.local.java import find_java
+from tests.e2e.pipeline import Pipeline, new_topic
+from tests.golden.records import BATCHES, SCHEMA, TOPIC, Golden
+
+HERE = Path(__file__).parent
+TABLES = {"output": "data", "quarantine": "quarantine", "offset-index": "offset_index"}
+
+
+def main() -> None:
+    """Produce the records batch by batch, wait for each, stop the job and copy its tables here."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        jars = fetch_jars("kafka", cache=cache_folder(os.environ))
+        with KafkaBroker(directory / "broker", find_java(os.environ), jars) as broker:
+            topic = new_topic(broker.bootstrap_servers, TOPIC, 2)
+            pipeline = Pipeline(broker.bootstrap_servers, topic, directory, os.environ)
+            (directory / "event.avsc").write_text(json.dumps(SCHEMA), encoding="utf-8")
+            pipeline.configure(schema="event.avsc")
+            try:
+                pipeline.start()
+                moved = 0
+                for batch in BATCHES:
+                    _produce(broker.bootstrap_servers, batch)
+                    moved += len(batch)
+                    pipeline.wait_moved(moved)
+                pipeline.stop()
+            finally:
+                pipeline.kill()
+            for source, name in TABLES.items():
+                shutil.rmtree(HERE / name, ignore_errors=True)
+                for path in pipeline.files(source):
+                    target = HERE / name / path.relative_to(pipeline.lake / source)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, target)
+
+
+def _produce(bootstrap_servers: str, batch: tuple[Golden, ...]) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
+    for record in batch:
+        producer.produce(TOPIC, _payload(record.value), partition=record.partition, timestamp=record.timestamp)
+    left = producer.flush(30)
+    assert left == 0, f"{left} records were not delivered"
+
+
+def _payload(value: bytes | dict[str, Any] | None) -> bytes | None:
+    if not isinstance(value, dict):
+        return value
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, fastavro.parse_schema(SCHEMA), value)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()
