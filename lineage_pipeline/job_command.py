@@ -13,6 +13,7 @@ import click
 
 from lineage_pipeline.books.kafka_offsets import KafkaBook
 from lineage_pipeline.core.job_start import StartRequest
+from lineage_pipeline.errors import LineageError
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS
 from lineage_pipeline.flink.job import JobRun, compiled_plan, run_job
 from lineage_pipeline.flink.job_config import JobOptions
@@ -20,6 +21,8 @@ from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import check_python, find_java
 from lineage_pipeline.local.state_lock import StateLock
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+
+_INTERRUPTED = 130  # what the command says when a second signal ends it
 
 
 @click.group("job")
@@ -76,9 +79,30 @@ def plan_command(topic: str | None) -> None:
 
 
 def run_until_stopped(run: JobRun) -> None:
-    """Run the job in the foreground until SIGINT or SIGTERM; its sentences go to stderr."""
-    with _only_writer(run.topic):
-        run_job(run, _stop_on_signals(), lambda line: click.echo(line, err=True))
+    """Run the job in the foreground until SIGINT or SIGTERM; its sentences go to stderr.
+
+    Afterwards the process ends within seconds.
+    """
+    code = _INTERRUPTED
+    try:
+        with _only_writer(run.topic):
+            run_job(run, _stop_on_signals(), lambda line: click.echo(line, err=True))
+        code = 0
+    except LineageError as error:
+        code = error.exit_code
+        raise
+    finally:
+        leave_surely(code)
+
+
+def leave_surely(code: int, within: float = 10.0) -> None:
+    """End this process with `code` `within` so many seconds, if it has not ended by then.
+
+    Beam's threads may wait for ever for a JVM that is gone; a supervisor would take the job for running.
+    """
+    last_resort = threading.Timer(within, os._exit, (code,))
+    last_resort.daemon = True
+    last_resort.start()
 
 
 def job_options(settings: Settings, **options: object) -> JobOptions:

@@ -18,6 +18,8 @@ PARTITIONS = 3
 def pipeline(broker: KafkaBroker, topic_name: Callable[[], str], tmp_path: Path) -> Iterator[Pipeline]:
     """A topic of three partitions and a job that is not started yet."""
     topic = new_topic(broker.bootstrap_servers, topic_name(), PARTITIONS)
-    made = Pipeline(broker.bootstrap_servers, topic, tmp_path, os.environ)
+    directory = tmp_path / "it's a lake, 100 % ours"  # every character must survive URIs, SQL and shells on the way
+    directory.mkdir()
+    made = Pipeline(broker.bootstrap_servers, topic, directory, os.environ)
     yield made
     made.kill()

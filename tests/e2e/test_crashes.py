@@ -26,6 +26,7 @@ def test_three_kills_at_random_points_while_producing_lose_and_double_nothing(pi
             said = end()
             assert said is None or "has died without a word" in said
             pipeline.start()
+            assert pipeline.job.last_words().startswith("it gave no reason")
     result = producing.finish()
     produced = pipeline.readable()
     assert len(produced) == result.total

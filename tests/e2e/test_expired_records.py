@@ -8,13 +8,14 @@ import pytest
 
 from lineage_pipeline.books.kafka_offsets import KafkaBook
 from lineage_pipeline.core.job_start import StartRequest
+from lineage_pipeline.errors import JobError
 from lineage_pipeline.flink.environment import island_ttl_ms
 from lineage_pipeline.flink.job_config import JobOptions, job_config
 from lineage_pipeline.flink.plan import plan_hash
 from lineage_pipeline.flink.start import prepare_start
 from lineage_pipeline.local.topics import delete_records
 from tests.e2e.exactness import assert_exact
-from tests.e2e.pipeline import Pipeline, Place, Record
+from tests.e2e.pipeline import PATIENCE_SECONDS, Pipeline, Place, Record
 
 pytestmark = pytest.mark.e2e
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.e2e
 def test_a_job_with_state_fails_loudly_goes_on_behind_the_deleted_records_and_is_strict_again(
     pipeline: Pipeline,
 ) -> None:
+    pipeline.configure(format="raw")  # without a Python worker, for the many restarts of a job that cannot go on
     pipeline.start()
     pipeline.produce(3000)
     pipeline.wait_moved(3000)
@@ -48,9 +50,11 @@ def test_a_job_with_state_fails_loudly_goes_on_behind_the_deleted_records_and_is
     assert_exact(pipeline, left)
 
     _delete_while_the_job_sleeps(pipeline)
-    said = pipeline.job.wait_failed(120)
+    said = pipeline.job.wait_failed(PATIENCE_SECONDS)
     assert "were deleted" in said
     assert "--skip-expired" in said
+    with pytest.raises(JobError, match="did not stop cleanly"):
+        pipeline.stop()
 
 
 def test_a_job_without_state_is_refused_and_goes_on_behind_the_deleted_records(pipeline: Pipeline) -> None:
