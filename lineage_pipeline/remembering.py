@@ -160,7 +160,7 @@ class Remembering:
             BaselineResolved(partition, offset, "a person")
             for partition, offset in sorted(self._plan.told.offsets.items())
         ]
-        return (Restarted(seen.at, reason), *seal_others(seen, current_incarnation(seen)), *baselines)
+        return (*seal_others(seen, current_incarnation(seen)), Restarted(seen.at, reason), *baselines)
 
 
 def _at_best_undetermined(report: AuditReport, problem: str) -> AuditReport:

@@ -122,7 +122,7 @@ class AuditState:
         raise StoreError(f"{MAX_CONFLICTS} audits of {self.topic} wrote in between: is something auditing in a loop?")
 
     def restart(self, known: StoredState, events: Sequence[Event]) -> StoredState:
-        """A new ledger behind what is lost or damaged; `events` begin with a Restarted. Raises StoreError."""
+        """A new ledger behind what is lost or damaged; a Restarted is among `events`. Raises StoreError."""
         kept = replay([event for event in events if isinstance(event, Restarted)], known.state)
         first = condensed(kept, 0, 0)
         ledger = secrets.token_hex(8)

@@ -67,7 +67,9 @@ def events_of(look: Look, state: LedgerState, fold: FoldWritten | None) -> tuple
 
 
 def _looked(look: Look) -> Looked:
-    seen = observation(look.evidence, look.report, look.finished_at)
+    # offsets of another topic must never be compared with those of this one
+    ours = look.evidence.incarnation_problem is None
+    seen = observation(look.evidence, look.report, look.finished_at) if ours else None
     ends = {one: rows.bounds.end for one, rows in sorted(look.evidence.index.coverage.items()) if rows.bounds}
     return Looked(
         began_at=look.evidence.audited_at,

@@ -96,6 +96,8 @@ class AuditEvidence:
     @property
     def incarnation_problem(self) -> str | None:
         """Why offsets of different incarnations of the topic may be mixed; None when they cannot."""
+        if self.memory.incarnation_problem is not None:
+            return self.memory.incarnation_problem
         snapshot = self.broker.snapshot
         seen = [(one.cluster_id, one.topic_id, f"writer {one.writer}") for one in self.index.deployments]
         if snapshot is not None:

@@ -154,7 +154,8 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
             open_gaps=event.open_gaps,
             rows_without_writer_doubtful=event.rows_without_writer_doubtful,
         )
-    return _only_told(state)
+    # a person vouches for what is there now, whatever it was called before
+    return replace(_only_told(state), incarnation=None, rows_without_writer_doubtful=False)
 
 
 def _looked(state: LedgerState, event: Looked) -> LedgerState:
@@ -171,7 +172,8 @@ def _looked(state: LedgerState, event: Looked) -> LedgerState:
 def _opened(state: LedgerState, incarnation: Incarnation) -> LedgerState:
     if state.incarnation is not None and same_topic(state.incarnation, incarnation):
         return state
-    opened = replace(state, incarnation=incarnation)
+    sealed = tuple(one for one in state.sealed if not same_topic(one.incarnation, incarnation))
+    opened = replace(state, incarnation=incarnation, sealed=sealed)
     # the first broker ever asked gives its name to what was seen without one
     return opened if state.incarnation is None else _only_told(opened)
 

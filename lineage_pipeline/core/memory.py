@@ -57,6 +57,7 @@ class Memory:
     index files were merged and then vanished; `truncated`: offsets that the log lost behind an earlier look. `looks`:
     how many audits there were. `problems`: a sentence for each reason why this may not be all that was ever known.
     `baseline_sources`: who gave a baseline. `remarks`: sentences about the topic that every report repeats.
+    `incarnation_problem`: why the broker's offsets are not of the topic that all this is about.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -70,3 +71,4 @@ class Memory:
     problems: tuple[str, ...] = ()
     baseline_sources: Mapping[int, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    incarnation_problem: str | None = None

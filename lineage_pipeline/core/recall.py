@@ -58,7 +58,7 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
     known = replay(events, state)
     owners = [one for one in seen.fold.coverage if not _is_sealed(known, one)]
     coverage = seen.fold.of(owners)
-    later = [*_vanished(known, seen, coverage, owners), *_truncated(known, seen)]
+    later = [*_vanished(known, seen, coverage, owners), *_truncated(known, seen, coverage)]
     known = replay(later, known)
     sealed = [one for one in seen.deployments if known.is_sealed(Incarnation(*one.incarnation))]
     present = {one.writer for one in seen.deployments}
@@ -74,7 +74,7 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
     return Recalled(
         state=known,
         events=(*events, *later),
-        memory=replace(known.memory(), problems=tuple(problems)),
+        memory=replace(known.memory(), problems=tuple(problems), incarnation_problem=_stranger(known, seen)),
         coverage=coverage,
         deployments=tuple(one for one in seen.deployments if one not in sealed),
         sealed_writers=frozenset(one.writer for one in sealed),
@@ -141,15 +141,28 @@ def _vanished(
     return [FilesVanished(seen.at, new)] if new else []
 
 
-def _truncated(state: LedgerState, seen: Seen) -> list[Event]:
-    if seen.snapshot is None:
+def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionCoverage]) -> list[Event]:
+    """What the log reached, by an earlier look or an index row, and does not reach now."""
+    if seen.snapshot is None or _stranger(state, seen) is not None:
         return []
     found = {}
-    for partition, highest in state.high_watermarks.items():
-        offsets = seen.snapshot.partitions.get(partition)
-        now = offsets.high_watermark if offsets is not None else None
+    for partition, offsets in seen.snapshot.partitions.items():
+        bounds = coverage[partition].bounds if partition in coverage else None
+        highest = max(state.high_watermarks.get(partition, 0), bounds.end if bounds else 0)
+        now = offsets.high_watermark
         if now is not None and now < highest:
             cut = RangeSet.of(OffsetRange(now, highest)).difference(state.truncated.get(partition, EMPTY))
             if len(cut):
                 found[partition] = cut
     return [LogTruncated(seen.at, found)] if found else []
+
+
+def _stranger(state: LedgerState, seen: Seen) -> str | None:
+    """Why the broker's answers are not about the topic that was audited before; None when they are."""
+    current = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id) if seen.snapshot else None
+    if current is None or state.incarnation is None or same_topic(state.incarnation, current):
+        return None
+    return (
+        f"earlier audits asked {state.incarnation}, the broker is {current}: check the address; if the topic moved,"
+        " tell a baseline again"
+    )
