@@ -107,7 +107,9 @@ def _identity(state: LedgerState, seen: Seen) -> list[Event]:
         return []
     current, before = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id), state.incarnation
     if before is None:
-        return [IncarnationOpened(seen.at, current)]
+        declared = [Incarnation(*one.incarnation) for one in seen.deployments]
+        agreed = all(same_topic(one, current) or state.is_sealed(one) for one in declared)
+        return [IncarnationOpened(seen.at, current)] if agreed else []
     if before.cluster_id != current.cluster_id or same_topic(before, current):
         return []
     nameless = tuple(sorted(one for one in seen.fold.coverage if isinstance(one, str)))
@@ -143,7 +145,7 @@ def _vanished(
 
 def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionCoverage]) -> list[Event]:
     """What the log reached, by an earlier look or an index row, and does not reach now."""
-    if seen.snapshot is None or _stranger(state, seen) is not None:
+    if seen.snapshot is None or state.incarnation is None or _stranger(state, seen) is not None:
         return []
     found = {}
     for partition, offsets in seen.snapshot.partitions.items():
