@@ -298,6 +298,48 @@ def test_records_without_a_timestamp_are_counted_all_the_same() -> None:
     assert one.evidence == "1 record is readable from the broker"
 
 
+def test_the_timestamps_are_those_of_the_first_and_the_last_record_of_the_range() -> None:
+    runs = (FoundRun(5, 8, 1000, 2000), FoundRun(8, 10, 3000, 4000), FoundRun(10, 12, 5000, 6000))
+    scan = Scan(0, RC, OffsetRange(0, SPAN), SPAN, (*runs, FoundRun(13, 14, 9000, 9000), FoundRun(20, 21, None, 7000)))
+    opened = {0: OpenOffsets(RangeSet.of((5, 12), (13, 14), (20, 21)), EMPTY)}
+    wide, single, timeless = resolve(opened, [scan], looks_of(Case(frozenset())), Circumstances(RC, NOW))
+    assert "(Kafka timestamp 1970-01-01 00:00:01Z to 1970-01-01 00:00:06Z)" in wide.evidence
+    assert "(Kafka timestamp 1970-01-01 00:00:09Z)" in single.evidence
+    assert timeless.evidence == "1 record is readable from the broker"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": (3, 4)},
+        {"after": (0, 20)},
+        {"after": None},
+        {"after": "no leader"},
+        {"same_topic": False},
+    ],
+)
+def test_a_log_that_changed_during_the_reading_explains_nothing_not_even_in_the_tail(change: dict[str, object]) -> None:
+    case = Case(frozenset({3}), frozenset({8}), readings=(through(RC), through(RU)))
+    assert {kind for kind, _ in by_offset(resolved(case)).values()} == {"explained"}
+    changed = by_offset(resolved(replace(case, **change)))  # type: ignore[arg-type]  # fields of the case, as listed
+    assert set(changed) == {3}
+    assert changed[3][0] == "unknown"
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("partitions", [{}, {0: unknown_offsets("no leader")}])
+def test_a_partition_that_one_of_the_two_looks_lacks_is_unknown(
+    side: str, partitions: dict[int, PartitionOffsets]
+) -> None:
+    looks = looks_of(Case(frozenset()))
+    lacking = replace(looks.before, partitions=partitions)
+    looks = replace(looks, before=lacking) if side == "before" else replace(looks, after=lacking)
+    scans = [through(RC, 3).scan(), through(RU).scan()]
+    (one,) = resolve({0: OpenOffsets(RangeSet.of((3, 6)), EMPTY)}, scans, looks, Circumstances(RC, NOW))
+    assert (one.offset_class, one.cause) == ("unknown", "broker-unreachable")
+    assert one.evidence == ("no leader" if partitions else "the partition is not among the broker's")
+
+
 def observed(minutes_ago: float, high_watermark: int) -> Observation:
     at = NOW - timedelta(minutes=minutes_ago)
     return Observation(at, {0: ObservedPartition(high_watermark, high_watermark)})
@@ -311,6 +353,8 @@ def observed(minutes_ago: float, high_watermark: int) -> Observation:
         (observed(30, 8), "LogAppendTime", 0, "unproven"),
         (observed(30, 13), "LogAppendTime", 1, "unproven"),  # the hole was there before
         (observed(55, 8), "LogAppendTime", 1, "unproven"),  # too close: a look takes its time
+        (observed(50, 8), "LogAppendTime", 1, "unproven"),
+        (Observation(NOW - timedelta(minutes=30), {}), "LogAppendTime", 1, "unproven"),  # it did not see the partition
         (None, "LogAppendTime", 1, "unproven"),
     ],
 )
@@ -357,6 +401,7 @@ def test_a_plan_never_reads_more_ranges_than_allowed_nor_below_the_log_start() -
     assert len(planned(RangeSet.of((0, 2**39)), ranges=7)) == 7  # of a hole without end, too
     assert [str(window.range) for (window,) in planned(RangeSet.of((0, 10)), start=4)] == ["[4, 10)"]
     assert planned(RangeSet.of((0, 4)), start=4) == []
+    assert planned(holes, ranges=0) == []
 
 
 def test_partitions_are_read_side_by_side_and_tails_at_last() -> None:
@@ -378,6 +423,8 @@ def test_only_due_holes_and_the_stable_tail_are_read_again() -> None:
     assert (opened.due, opened.tail) == (RangeSet.of((10, 12)), RangeSet.of((20, 25)))
     waiting = replace(HOLED, seen=(Seen(MAX_DELAY, None, 30, frozenset()),))
     assert open_offsets(evidence_of(waiting))[0].tail == RangeSet.of((20, 25))
+    whole = replace(HOLED, rows=(Row(0, 0, 20),))
+    assert open_offsets(evidence_of(whole))[0] == OpenOffsets(EMPTY, RangeSet.of((20, 25)))
     due = replace(HOLED, seen=(Seen(SETTLE, 22, 30, frozenset()),))
     assert open_offsets(evidence_of(due))[0].due == RangeSet.of((10, 12), (20, 22))
 
