@@ -107,7 +107,9 @@ def _resolutions(look: Look, state: LedgerState) -> list[Event]:
     if snapshot is None:
         return []
     known = set(still_holding(state.memory().resolutions, snapshot.partitions))
-    new = [one for one in look.evidence.memory.resolutions if one not in known]
+    # without knowing of transactions, what the log's start has passed only seems to have been records: never kept
+    guessed = set() if look.evidence.memory.transactional else {"expired"}
+    new = [one for one in look.evidence.memory.resolutions if one not in known and one.cause not in guessed]
     together: dict[tuple[int, str, str, str], list[Resolution]] = {}
     for one in still_holding(tuple(new), snapshot.partitions):
         together.setdefault((one.partition, one.offset_class, one.cause, one.evidence), []).append(one)

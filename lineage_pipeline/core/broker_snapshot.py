@@ -7,7 +7,7 @@ before the start. Such an answer is no number here: the partition gets an `error
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lineage_pipeline.core.offsets import MAX_END
 
@@ -17,7 +17,8 @@ class PartitionOffsets:
     """One partition's offsets at one look; all of log_start, last_stable and high_watermark, or an `error`.
 
     `last_stable` and `high_watermark` are ends: the offset of the next record. `committed` is the group's next offset,
-    None when it never committed one. `leader_epoch` is None when the broker told none.
+    None when it never committed one. `leader_epoch` is None when the broker told none. `cut_at`: beside an error, the
+    high watermark below the group's committed offset: such a log was cut back.
     """
 
     log_start: int | None
@@ -26,6 +27,7 @@ class PartitionOffsets:
     committed: int | None = None
     leader_epoch: int | None = None
     error: str | None = None
+    cut_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def partition_offsets(
             f" {high_watermark}, which are not in order"
         )
     if committed is not None and not 0 <= committed <= high_watermark:
-        return unknown_offsets(f"the group committed {committed}, but the high watermark is {high_watermark}")
+        text = f"the group committed {committed}, but the high watermark is {high_watermark}"
+        return replace(unknown_offsets(text), cut_at=high_watermark if committed >= 0 else None)
     epoch = leader_epoch if leader_epoch is not None and leader_epoch >= 0 else None
     return PartitionOffsets(log_start, last_stable, high_watermark, committed, epoch)
 

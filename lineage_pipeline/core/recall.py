@@ -151,7 +151,7 @@ def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionC
     for partition, offsets in seen.snapshot.partitions.items():
         bounds = coverage[partition].bounds if partition in coverage else None
         highest = max(state.high_watermarks.get(partition, 0), bounds.end if bounds else 0)
-        now = offsets.high_watermark
+        now = offsets.cut_at if offsets.high_watermark is None else offsets.high_watermark
         if now is not None and now < highest:
             cut = RangeSet.of(OffsetRange(now, highest)).difference(state.truncated.get(partition, EMPTY))
             if len(cut):

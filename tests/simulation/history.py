@@ -1,0 +1,234 @@
+"""One history: the world and its auditors step by step, every report held against the truth.
+
+Promises that are checked after every audit:
+- what is called indexed is in an index file that is there, written for the record that is at the offset now;
+- what is called explained has no record; what is called missing is a record in no file and in none that will come;
+- a lost, cut off or foreign memory is never green.
+At the end all faults are over: then losses are seen, and a topic without any is complete.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lineage_pipeline.audit_topic import AuditRequest, audit_topic, audit_twice
+from lineage_pipeline.books.audit_state import FOLD, AuditState
+from lineage_pipeline.books.index_store import IndexPath
+from lineage_pipeline.core.evidence import AuditRules
+from lineage_pipeline.core.offsets import RangeSet
+from lineage_pipeline.core.report import AuditReport, PartitionReport
+from lineage_pipeline.errors import StoreError
+from lineage_pipeline.remembering import StatePlan, ToldBaseline
+from tests.books.memory_store import Died, MemoryStore
+from tests.simulation.world import GROUP, MAX_DELAY, SETTLE, TOPIC, Slot, World
+
+FOLD_KEY = f"kafka_topic={TOPIC}/{FOLD}"
+LEDGER_PREFIX = f"kafka_topic={TOPIC}/_ledger/"
+
+
+class BrokenPromise(AssertionError):
+    """The auditor said what is not so; the text ends with how to see it again."""
+
+
+@dataclass
+class History:
+    """A world and what the auditor keeps of it. `tolerant`: the clock jumped ahead, so settle times were too short."""
+
+    seed: int
+    world: World
+    dice: random.Random
+    kept: MemoryStore = field(default_factory=lambda: MemoryStore("audit"))
+    skew: timedelta = timedelta(0)
+    tolerant: bool = False
+    damaged: bool = False
+    audits: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def clock(self) -> datetime:
+        self.world.passes(0.05)
+        return self.world.now + self.skew
+
+    def request(self, *, full: bool = False, told: ToldBaseline | None = None, broker: bool = True) -> AuditRequest:
+        state = AuditState(self.kept, TOPIC, self.world.index)
+        plan = StatePlan(state, full=full, told=told)
+        rules = AuditRules(SETTLE, MAX_DELAY, "seeded")
+        index = IndexPath(self.world.index, TOPIC)
+        if not broker:
+            return AuditRequest(index, None, None, rules, plan=plan)
+        return AuditRequest(index, self.world, GROUP, rules, reader=self.world, plan=plan)
+
+    def audit(self, **how: bool) -> AuditReport | None:
+        """An audit that may die, fail to store, or have another one run in its middle; None when it died."""
+        self.audits += 1
+        fate = self.dice.choices(["whole", "dies", "fails", "interleaved"], [12, 2, 2, 3])[0]
+        self.log.append(f"audit {fate} {how}")
+        self._arrange(fate)
+        try:
+            report = self._run(self.request(**how))
+        except Died:
+            self.log.append("died")
+            return None
+        finally:
+            self._clear()
+        self.judge(report, broker=how.get("broker", True))
+        return report
+
+    def plain_audit(self, **how: bool | ToldBaseline) -> AuditReport:
+        """An audit to which nothing happens."""
+        self._clear()
+        report = self._run(self.request(**how))  # type: ignore[arg-type]
+        self.judge(report, broker=True)
+        return report
+
+    def _run(self, request: AuditRequest) -> AuditReport:
+        if self.dice.random() < 0.2:
+            report = audit_twice(request, self.clock, self.world.passes)
+        else:
+            report = audit_topic(request, self.clock)
+        shown = [
+            (one.partition, str(ranged.range), ranged.range_class, ranged.cause)
+            for one in report.partitions
+            for ranged in one.ranges
+        ]
+        self.log.append(f"{report.state} {report.verdict} {shown} {report.problems}")
+        if not report.problems:
+            self._cuts_seen(request)
+        return report
+
+    def _cuts_seen(self, request: AuditRequest) -> None:
+        """A log that was cut back is known from now on, if its end was still below what it once was."""
+        if request.broker is not None and not self.world.elsewhere:
+            for number, log in self.world.logs.items():
+                if number != self.world.silent and log.end < log.high:
+                    log.unseen_cut = False
+
+    def _arrange(self, fate: str) -> None:
+        if fate == "whole":
+            return
+        countdown = [self.dice.randint(1, 30)]
+        late = self.dice.random() < 0.5
+
+        def strike(_operation: str, _key: str) -> None:
+            countdown[0] -= 1
+            if countdown[0] != 0:
+                return
+            if fate == "dies":
+                raise Died
+            if fate == "fails":
+                raise StoreError("the store failed: look after it")
+            self._clear()
+            self.log.append("another audit in between")
+            other = self._run(self.request())
+            self.judge(other, broker=True)
+
+        if late:
+            self.kept.after = strike
+        else:
+            self.kept.before = strike
+            self.world.index.before = strike
+
+    def _clear(self) -> None:
+        for store in (self.kept, self.world.index):
+            store.before = store.after = lambda _operation, _key: None
+
+    # ---- faults of what is kept
+
+    def lose_state(self) -> None:
+        entries = sorted(key for key in self.kept.objects if key.startswith(LEDGER_PREFIX))
+        if not entries:
+            return
+        kind = self.dice.choice(["all", "ledger", "tail", "middle", "flipped", "fold", "fold-flipped", "other topic"])
+        self.log.append(f"lose {kind}")
+        if kind == "all":
+            self.kept.objects.clear()
+        elif kind == "ledger":
+            for key in entries:
+                del self.kept.objects[key]
+        elif kind == "tail":
+            del self.kept.objects[entries[-1]]
+        elif kind == "middle":
+            del self.kept.objects[entries[len(entries) // 2]]
+        elif kind in {"flipped", "other topic"}:
+            key = entries[-1]
+            data = self.kept.objects[key][0]
+            changed = data.replace(b"index_ends", b"index_endz") if kind == "flipped" else data.replace(b'"t"', b'"u"')
+            self.kept.place(key, changed)
+        elif FOLD_KEY in self.kept.objects:
+            if kind == "fold":
+                del self.kept.objects[FOLD_KEY]
+            else:
+                self.kept.place(FOLD_KEY, self.kept.objects[FOLD_KEY][0][:-7] + b"garbage")
+            return
+        else:
+            return
+        stored = AuditState(self.kept, TOPIC, self.world.index).read()
+        self.damaged = bool(stored.problems)
+        witness = f"_audits/{TOPIC}.json" in self.world.index.objects
+        if not self.damaged and kind in {"ledger", "tail", "flipped", "other topic"} and witness and len(entries) > 1:
+            # an audit that died before it told where the ledger ends leaves its own entry without a witness
+            self._excuse_unwitnessed(kind)
+
+    def _excuse_unwitnessed(self, kind: str) -> None:
+        if kind != "tail":
+            raise BrokenPromise(self.told(f"a memory that was lost ({kind}) went unnoticed"))
+
+    def begin_anew(self) -> None:
+        self.log.append("a person tells a baseline")
+        for log in self.world.logs.values():  # what was cut back once is forgotten with the memory
+            for slot in log.slots:
+                slot.excused = slot.excused or log.high > log.end or "cut-back" in self.world.marks
+        self.damaged = False
+        self.plain_audit(told=ToldBaseline({}))
+
+    # ---- judging
+
+    def judge(self, report: AuditReport, *, broker: bool) -> None:
+        if self.damaged and report.verdict == "complete":
+            raise BrokenPromise(self.told("green without its memory"))
+        if self.world.elsewhere and broker and report.verdict == "complete":
+            raise BrokenPromise(self.told("green by another cluster's word"))
+        if not broker or self.world.elsewhere or report.books["broker"] != "read":
+            return
+        for one in report.partitions:
+            if not any(problem.startswith(f"partition {one.partition}") for problem in report.problems):
+                self._judge_partition(one)
+        if report.verdict == "complete":
+            missed = {one.partition for one in report.partitions} ^ set(self.world.logs)
+            if missed:
+                raise BrokenPromise(self.told(f"complete, but partitions {missed} differ"))
+
+    def _judge_partition(self, one: PartitionReport) -> None:
+        log = self.world.logs.get(one.partition)
+        slots = log.slots if log else []
+        for tile in one.decision.tiles:
+            if tile.cause == "expired" and self._holds_a_loss(tile.ranges, slots):
+                continue  # markers among lost records are no records, but nobody can tell once the log has passed them
+            for part in tile.ranges:
+                for offset in range(part.start, part.end):
+                    slot = slots[offset] if offset < len(slots) else None
+                    if slot is not None and slot.excused:
+                        continue
+                    wrong: Callable[[], bool] = {
+                        "indexed": lambda slot=slot: slot is None or not self.world.accounted(slot),
+                        "explained": lambda slot=slot: slot is None or slot.data,
+                        "missing": lambda slot=slot: self._is_false_loss(slot),
+                    }.get(tile.offset_class, lambda: False)
+                    if wrong():
+                        where = f"offset {offset} of partition {one.partition}"
+                        raise BrokenPromise(self.told(f"{where} is not {tile.offset_class} ({tile.cause})"))
+
+    def _holds_a_loss(self, ranges: RangeSet, slots: list[Slot]) -> bool:
+        offsets = (offset for part in ranges for offset in range(part.start, min(part.end, len(slots))))
+        return any(slots[offset].data and not self._is_false_loss(slots[offset]) for offset in offsets)
+
+    def _is_false_loss(self, slot: Slot | None) -> bool:
+        if slot is None:
+            return True
+        return (not slot.data or self.world.accounted(slot) or self.world.waiting(slot)) and not self.tolerant
+
+    def told(self, what: str) -> str:
+        told = "\n  ".join(self.log[-40:])
+        return f"{what}\n  {told}\nsee it again: python -m benchmarks.simulate --histories 1 --seed {self.seed}"
