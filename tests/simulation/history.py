@@ -10,7 +10,7 @@ At the end all faults are over: then losses are seen, and a topic without any is
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -29,7 +29,30 @@ FOLD_KEY = f"kafka_topic={TOPIC}/{FOLD}"
 LEDGER_PREFIX = f"kafka_topic={TOPIC}/_ledger/"
 
 
-class BrokenPromise(AssertionError):
+def _without(store: MemoryStore, keys: Iterable[str]) -> None:
+    for key in list(keys):
+        store.objects.pop(key, None)
+
+
+def _changed(store: MemoryStore, key: str, old: bytes, new: bytes) -> None:
+    if key in store.objects:
+        store.place(key, store.objects[key][0].replace(old, new))
+
+
+# what can be lost or damaged of what audits keep; an entry in the middle counts only behind the newest checkpoint
+_LOSSES: dict[str, Callable[[MemoryStore, list[str]], None]] = {
+    "all": lambda store, _: store.objects.clear(),
+    "ledger": _without,
+    "tail": lambda store, entries: _without(store, entries[-1:]),
+    "middle": lambda store, entries: _without(store, entries[len(entries) // 2 :][:1]),
+    "flipped": lambda store, entries: _changed(store, entries[-1], b"index_ends", b"index_endz"),
+    "other topic": lambda store, entries: _changed(store, entries[-1], b'"t"', b'"u"'),
+    "fold": lambda store, _: _without(store, [FOLD_KEY]),
+    "fold flipped": lambda store, _: _changed(store, FOLD_KEY, b"PAR1", b"PAR2"),
+}
+
+
+class BrokenPromiseError(AssertionError):
     """The auditor said what is not so; the text ends with how to see it again."""
 
 
@@ -79,7 +102,9 @@ class History:
     def plain_audit(self, **how: bool | ToldBaseline) -> AuditReport:
         """An audit to which nothing happens."""
         self._clear()
-        report = self._run(self.request(**how))  # type: ignore[arg-type]
+        report = self._run(self.request(**how))  # type: ignore[arg-type] - one mapping for options of several types
+        if how.get("full"):
+            self.world.unlisted.clear()
         self.judge(report, broker=True)
         return report
 
@@ -140,40 +165,16 @@ class History:
         entries = sorted(key for key in self.kept.objects if key.startswith(LEDGER_PREFIX))
         if not entries:
             return
-        kind = self.dice.choice(["all", "ledger", "tail", "middle", "flipped", "fold", "fold-flipped", "other topic"])
+        kind = self.dice.choice([*_LOSSES])
         self.log.append(f"lose {kind}")
-        if kind == "all":
-            self.kept.objects.clear()
-        elif kind == "ledger":
-            for key in entries:
-                del self.kept.objects[key]
-        elif kind == "tail":
-            del self.kept.objects[entries[-1]]
-        elif kind == "middle":
-            del self.kept.objects[entries[len(entries) // 2]]
-        elif kind in {"flipped", "other topic"}:
-            key = entries[-1]
-            data = self.kept.objects[key][0]
-            changed = data.replace(b"index_ends", b"index_endz") if kind == "flipped" else data.replace(b'"t"', b'"u"')
-            self.kept.place(key, changed)
-        elif FOLD_KEY in self.kept.objects:
-            if kind == "fold":
-                del self.kept.objects[FOLD_KEY]
-            else:
-                self.kept.place(FOLD_KEY, self.kept.objects[FOLD_KEY][0][:-7] + b"garbage")
-            return
-        else:
-            return
-        stored = AuditState(self.kept, TOPIC, self.world.index).read()
-        self.damaged = bool(stored.problems)
-        witness = f"_audits/{TOPIC}.json" in self.world.index.objects
-        if not self.damaged and kind in {"ledger", "tail", "flipped", "other topic"} and witness and len(entries) > 1:
-            # an audit that died before it told where the ledger ends leaves its own entry without a witness
-            self._excuse_unwitnessed(kind)
-
-    def _excuse_unwitnessed(self, kind: str) -> None:
-        if kind != "tail":
-            raise BrokenPromise(self.told(f"a memory that was lost ({kind}) went unnoticed"))
+        _LOSSES[kind](self.kept, entries)
+        if kind.startswith("fold"):
+            return  # it is rebuilt, and nothing is lost
+        self.damaged = bool(AuditState(self.kept, TOPIC, self.world.index).read().problems)
+        witnessed = f"_audits/{TOPIC}.json" in self.world.index.objects
+        # the newest entry of an audit that died before it told where the ledger ends has no witness but itself
+        if not self.damaged and witnessed and kind != "tail":
+            raise BrokenPromiseError(self.told(f"a memory that was lost ({kind}) went unnoticed"))
 
     def begin_anew(self) -> None:
         self.log.append("a person tells a baseline")
@@ -187,9 +188,9 @@ class History:
 
     def judge(self, report: AuditReport, *, broker: bool) -> None:
         if self.damaged and report.verdict == "complete":
-            raise BrokenPromise(self.told("green without its memory"))
+            raise BrokenPromiseError(self.told("green without its memory"))
         if self.world.elsewhere and broker and report.verdict == "complete":
-            raise BrokenPromise(self.told("green by another cluster's word"))
+            raise BrokenPromiseError(self.told("green by another cluster's word"))
         if not broker or self.world.elsewhere or report.books["broker"] != "read":
             return
         for one in report.partitions:
@@ -198,7 +199,7 @@ class History:
         if report.verdict == "complete":
             missed = {one.partition for one in report.partitions} ^ set(self.world.logs)
             if missed:
-                raise BrokenPromise(self.told(f"complete, but partitions {missed} differ"))
+                raise BrokenPromiseError(self.told(f"complete, but partitions {missed} differ"))
 
     def _judge_partition(self, one: PartitionReport) -> None:
         log = self.world.logs.get(one.partition)
@@ -212,13 +213,16 @@ class History:
                     if slot is not None and slot.excused:
                         continue
                     wrong: Callable[[], bool] = {
-                        "indexed": lambda slot=slot: slot is None or not self.world.accounted(slot),
+                        "indexed": lambda slot=slot: slot is None or self._is_not_indexed(slot),
                         "explained": lambda slot=slot: slot is None or slot.data,
                         "missing": lambda slot=slot: self._is_false_loss(slot),
                     }.get(tile.offset_class, lambda: False)
                     if wrong():
                         where = f"offset {offset} of partition {one.partition}"
-                        raise BrokenPromise(self.told(f"{where} is not {tile.offset_class} ({tile.cause})"))
+                        raise BrokenPromiseError(self.told(f"{where} is not {tile.offset_class} ({tile.cause})"))
+
+    def _is_not_indexed(self, slot: Slot) -> bool:
+        return not self.world.accounted(slot) and not slot.files & self.world.unlisted
 
     def _holds_a_loss(self, ranges: RangeSet, slots: list[Slot]) -> bool:
         offsets = (offset for part in ranges for offset in range(part.start, min(part.end, len(slots))))

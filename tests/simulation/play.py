@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from tests.simulation.history import FOLD_KEY, BrokenPromise, History
+from tests.simulation.history import FOLD_KEY, BrokenPromiseError, History
 from tests.simulation.world import MAX_DELAY, SETTLE, World
 
 HARMLESS = {"produced", "deployed", "held-back", "stopped", "partition-added", "file-copied", "recreated"}
@@ -18,7 +18,7 @@ _FAULTS = (
 
 
 def play(seed: int, steps: int = 14) -> History:
-    """The history of this seed. Raises BrokenPromise, with the seed, when the auditor said what is not so."""
+    """The history of this seed. Raises BrokenPromiseError, with the seed, when the auditor said what is not so."""
     dice = random.Random(seed)
     history = History(seed, World(dice, transactional=dice.random() < 0.3), dice)
     chosen = dice.sample(_FAULTS, dice.randint(0, 5))  # few kinds of fault in one history: so that each is looked into
@@ -105,9 +105,9 @@ def _come_right(history: History) -> None:
         world.passes(SETTLE + 5)
         report = history.plain_audit()
     if world.lost() and report.verdict == "complete":
-        raise BrokenPromise(history.told(f"complete, but lost: {world.lost()}"))
+        raise BrokenPromiseError(history.told(f"complete, but lost: {world.lost()}"))
     if world.marks <= HARMLESS and not history.tolerant and report.verdict != "complete":
-        raise BrokenPromise(history.told("nothing is wrong, but it is not complete"))
+        raise BrokenPromiseError(history.told("nothing is wrong, but it is not complete"))
     _same_fold(history)
 
 
@@ -116,4 +116,4 @@ def _same_fold(history: History) -> None:
     before = history.kept.objects.get(FOLD_KEY)
     history.plain_audit(full=True)
     if before is not None and history.kept.objects[FOLD_KEY][0] != before[0]:
-        raise BrokenPromise(history.told("the fold is not what a rebuild gives"))
+        raise BrokenPromiseError(history.told("the fold is not what a rebuild gives"))

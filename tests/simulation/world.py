@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets, partition_offsets, unknown_offsets
 from lineage_pipeline.core.deployment import Deployment, Isolation, deployment_key
@@ -62,14 +62,18 @@ class World:
     silent: int | None = None  # a partition that the broker gives no answer for
     elsewhere: bool = False  # the address leads to another cluster
     garbage: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)  # files of closed days that only a full audit finds gone
     marks: set[str] = field(default_factory=set)  # what happened, to know what may be expected
 
     def __post_init__(self) -> None:
-        self.index.now = lambda: self.now.timestamp()
+        self.index.now = self._seconds
         for number in range(self.dice.randint(1, 2)):
             self.logs[number] = Log()
         self.produce()
         self.deploy()
+
+    def _seconds(self) -> float:
+        return self.now.timestamp()
 
     # ---- the log
 
@@ -211,15 +215,24 @@ class World:
 
     def lose_file(self) -> None:
         if files := self.files_now():
-            del self.index.objects[self.dice.choice(files)]
+            key = self.dice.choice(files)
+            self._in_closed_day(key)
+            del self.index.objects[key]
             self.note("file-vanished")
 
     def spoil_file(self) -> None:
         if files := self.files_now():
             key = self.dice.choice(files)
+            self._in_closed_day(key)
             self.garbage.add(key)
             self.index.place(key, b"PAR1" + bytes(8))
             self.note("file-spoiled")
+
+    def _in_closed_day(self, key: str) -> None:
+        newest = max(one.split("/")[1] for one in self.files_now())
+        day_before = date.fromisoformat(newest.removeprefix("dt=")) - timedelta(days=1)
+        if key.split("/")[1] < f"dt={day_before}":
+            self.unlisted.add(key)
 
     def copy_file(self) -> None:
         if files := self.files_now():
@@ -273,10 +286,10 @@ class World:
         topic_id = f"topic-{self.topic_number}"
         return BrokerSnapshot("cluster", topic_id, answers, {"cleanup.policy": "delete"})
 
-    def commit_group_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+    def commit_group_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:  # noqa: ARG002 - the port
         raise AssertionError("an audit commits nothing")
 
-    def group_members(self, group: str) -> tuple[str, ...]:
+    def group_members(self, group: str) -> tuple[str, ...]:  # noqa: ARG002 - the port
         raise AssertionError("an audit asks for no members")
 
     def read(self, topic: str, rounds: Sequence[Round], isolation: Isolation, budget: HoleBudget) -> tuple[Scan, ...]:

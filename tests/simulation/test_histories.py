@@ -1,0 +1,43 @@
+"""No history of a few hundred makes the auditor say what is not so; `python -m benchmarks.simulate` plays more."""
+
+from __future__ import annotations
+
+import pytest
+
+from lineage_pipeline.core import recall as recall_module
+from lineage_pipeline.remembering import Remembering
+from tests.simulation.history import BrokenPromiseError
+from tests.simulation.play import play
+
+HISTORIES = 400  # half a minute
+SOME = 200  # in which a broken auditor is found out
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, 50))
+def test_every_report_of_a_random_history_is_true(first: int) -> None:
+    for seed in range(first, first + 50):
+        play(seed)
+
+
+def broken_within(histories: int) -> bool:
+    for seed in range(histories):
+        try:
+            play(seed)
+        except BrokenPromiseError:
+            return True
+    return False
+
+
+def test_the_simulation_notices_an_auditor_that_forgets_how_far_a_log_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall_module, "_truncated", lambda *_: [])
+    assert broken_within(SOME)
+
+
+def test_the_simulation_notices_an_auditor_that_ignores_a_lost_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Remembering, "_problems", lambda _: ())
+    assert broken_within(SOME)
+
+
+def test_the_simulation_notices_rows_of_a_sealed_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall_module, "_is_sealed", lambda *_: False)
+    assert broken_within(SOME)
