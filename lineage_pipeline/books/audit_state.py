@@ -232,11 +232,14 @@ class AuditState:
         return parse_entry(self._entry_key(sequence), data, self.topic)
 
     def _put_entry(self, sequence: int, data: bytes) -> bool:
-        """Whether the entry is ours now. A request that was repeated finds its own object there: that is a yes."""
+        """Whether the entry is ours now, by reading it back.
+
+        A request that was repeated is told no by its own object. And a server that looks first and writes then tells
+        two writers yes: the one that was written over must not believe it.
+        """
         key = self._entry_key(sequence)
         try:
-            if self._store.put_new(key, data):
-                return True
+            self._store.put_new(key, data)
         except StoreError:
             if self._same(key, data):
                 return True

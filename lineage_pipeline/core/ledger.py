@@ -216,10 +216,11 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
 
     Times in seconds. The last event is a Reached.
     """
-    found: list[Event] = [*state.sealed]
+    found: list[Event] = []
     if state.incarnation is not None:
         since = state.looks[0].began_at if state.looks else _LONG_AGO
         found.append(IncarnationOpened(since, state.incarnation))
+    found += state.sealed
     found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
     found += [state.baselines[one] for one in sorted(state.baselines)]
     found += [*thinned(state.looks, settle, max_delay), *state.resolutions, *state.acceptances, *state.history]

@@ -1,0 +1,249 @@
+"""Events as strict lines, their replay, and checkpoints that say the same in fewer words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lineage_pipeline.core.ledger import LedgerState, condensed, replay, thinned
+from lineage_pipeline.core.ledger_entry import entry_bytes, linked, parse_entry, parse_head
+from lineage_pipeline.core.ledger_events import (
+    BaselineResolved,
+    Event,
+    FilesVanished,
+    FoldWritten,
+    GapAccepted,
+    GapChanged,
+    HoleResolved,
+    Incarnation,
+    IncarnationOpened,
+    IncarnationSealed,
+    Judged,
+    LogTruncated,
+    Looked,
+    Proven,
+    Reached,
+    Restarted,
+    WritersSeen,
+)
+from lineage_pipeline.core.ledger_json import event_line, parse_event
+from lineage_pipeline.core.memory import ObservedPartition
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from lineage_pipeline.errors import LedgerError
+
+NOW = datetime(2026, 11, 22, 22, 0, tzinfo=timezone.utc)
+A, B = Incarnation("c", "a"), Incarnation("c", "b")
+SETTLE, MAX_DELAY = 180.0, 900.0
+
+times = st.integers(0, 10_000).map(lambda seconds: NOW + timedelta(seconds=seconds, microseconds=seconds))
+offsets = st.integers(0, 2**63 - 1)
+partitions = st.integers(0, 3)
+range_sets = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=3).map(
+    lambda pairs: RangeSet.from_pairs((start, start + length) for start, length in pairs)
+)
+by_partition = st.dictionaries(partitions, range_sets.filter(len), max_size=2)
+ends = st.dictionaries(partitions, offsets, max_size=2)
+texts = st.text(max_size=8)
+incarnations = st.sampled_from([A, B, Incarnation("d", None)])
+verdicts = st.sampled_from(["complete", "undetermined", "loss"])
+maybe = st.none() | offsets
+seen = st.builds(ObservedPartition, maybe, maybe, maybe, range_sets)
+looks = st.builds(
+    lambda at, *rest: Looked(at, at + timedelta(seconds=1), *rest),
+    times,
+    verdicts,
+    st.sampled_from(["full", "open-days"]),
+    ends,
+    st.dictionaries(partitions, seen, max_size=2),
+)
+facts: st.SearchStrategy[Event] = st.one_of(
+    looks,
+    st.builds(Restarted, times, texts),
+    st.builds(BaselineResolved, partitions, offsets, texts),
+    st.builds(IncarnationOpened, times, incarnations),
+    st.builds(IncarnationSealed, times, incarnations, verdicts, st.lists(texts, max_size=2).map(tuple)),
+    st.builds(WritersSeen, st.lists(texts, max_size=2).map(tuple)),
+    st.builds(FilesVanished, times, by_partition),
+    st.builds(LogTruncated, times, by_partition),
+    st.builds(HoleResolved, times, partitions, range_sets.filter(len), st.just("explained"), st.just("aborted"), texts),
+    st.builds(GapAccepted, times, st.none() | incarnations, partitions, st.just(OffsetRange(3, 9)), texts, texts),
+    st.builds(
+        GapChanged,
+        times,
+        st.none() | incarnations,
+        partitions,
+        range_sets,
+        st.sampled_from(["opened", "healed", "accepted"]),
+    ),
+    st.builds(Judged, by_partition),
+    st.builds(FoldWritten, texts),
+    st.builds(Proven, st.dictionaries(partitions, st.tuples(offsets, times), max_size=2)),
+)
+reached = st.builds(Reached, st.integers(0, 9), ends, ends, by_partition, st.booleans())
+
+
+@settings(max_examples=400, deadline=None)
+@given(facts | reached)
+def test_an_event_is_one_line_and_comes_back_as_it_was(event: Event) -> None:
+    line = event_line(event)
+    assert "\n" not in line
+    assert parse_event(line) == event
+    assert event_line(parse_event(line)) == line
+
+
+@settings(max_examples=200, deadline=None)
+@given(facts | reached)
+def test_a_field_more_or_less_is_refused(event: Event) -> None:
+    raw = json.loads(event_line(event))
+    name = next(key for key in raw if key != "event")
+    for changed in ({**raw, "meaning": 1}, {key: value for key, value in raw.items() if key != name}):
+        with pytest.raises(LedgerError, match="exactly the fields"):
+            parse_event(json.dumps(changed))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[]",
+        "{",
+        '{"event":"later-kind"}',
+        '{"event":["look"]}',
+        '{"event":"baseline","partition":-1,"offset":0,"source":""}',
+        '{"event":"baseline","partition":0,"offset":true,"source":""}',
+        '{"event":"baseline","partition":0,"offset":9223372036854775808,"source":""}',
+        '{"event":"baseline","partition":0,"offset":1.0,"source":""}',
+        '{"event":"judged","partitions":{"0":[[5,3]]}}',
+        '{"event":"judged","partitions":{"0":[[3,5],[5,7]]}}',
+        '{"event":"judged","partitions":{"0":[[3]]}}',
+        '{"event":"judged","partitions":[]}',
+        '{"event":"judged","partitions":{"x":[]}}',
+        '{"event":"judged","partitions":{"1":[],"01":[]}}',
+        '{"event":"incarnation-opened","at":"2026-11-22T22:00:00.000000Z","incarnation":null}',
+        '{"event":"incarnation-opened","at":"yesterday","incarnation":["c","t"]}',
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"explained","cause":"magic","evidence":""}',
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(line: str) -> None:
+    with pytest.raises(LedgerError):
+        parse_event(line)
+
+
+def unthinned(state: LedgerState) -> LedgerState:
+    return replace(state, looks=())
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(facts, max_size=12))
+def test_a_checkpoint_says_what_all_events_before_it_said(events: list[Event]) -> None:
+    state = replay(events)
+    again = replay(condensed(state, SETTLE, MAX_DELAY))
+    assert unthinned(again) == unthinned(state)
+    assert all(one in state.looks for one in again.looks)
+    if state.looks:
+        assert again.looks[-1].finished_at == max(one.finished_at for one in state.looks)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=60))
+def test_frequent_audits_never_push_out_the_look_that_counts(gaps: list[int]) -> None:
+    """At every moment some kept look is old enough if some look ever was, and not much older than need be."""
+    at, kept, all_looks = NOW, (), []
+    for gap in gaps:
+        at += timedelta(seconds=gap)
+        look = Looked(at, at, "complete", "full")
+        all_looks.append(look)
+        kept = thinned((*kept, look), SETTLE, MAX_DELAY)
+        for age in (SETTLE, MAX_DELAY):
+            old = [one for one in all_looks if (at - one.finished_at).total_seconds() >= age]
+            held = [one for one in kept if (at - one.finished_at).total_seconds() >= age]
+            assert bool(held) == bool(old)
+            if old:
+                late = (old[-1].finished_at - held[-1].finished_at).total_seconds()
+                assert late <= MAX_DELAY / 2
+    assert len(kept) <= 16
+    assert kept[-1] is all_looks[-1]
+
+
+def test_a_baseline_is_resolved_once() -> None:
+    state = replay([BaselineResolved(0, 5, "first"), BaselineResolved(0, 9, "second")])
+    assert state.memory().baselines == {0: 5}
+
+
+def test_a_recreated_topic_forgets_everything_measured_and_nothing_said() -> None:
+    look = Looked(NOW, NOW, "complete", "full", {0: 9}, {0: ObservedPartition(9, 9, 9)})
+    accepted = GapAccepted(NOW, A, 0, OffsetRange(1, 2), "known", "ann")
+    before = replay([IncarnationOpened(NOW, A), BaselineResolved(0, 5, "x"), look, accepted])
+    after = replay([IncarnationSealed(NOW, A, "complete"), IncarnationOpened(NOW, B)], before)
+    assert (after.baselines, after.looks, after.high_watermarks, after.index_ends) == ({}, (), {}, {})
+    assert after.acceptances == (accepted,)
+    assert after.memory().acceptances == ()  # it was of the other topic
+    assert after.is_sealed(A)
+    assert not after.is_sealed(B)
+    assert "c/a" in after.memory().remarks[0]
+
+
+def test_the_first_broker_ever_asked_names_what_was_seen_without_one() -> None:
+    state = replay([BaselineResolved(0, 5, "x"), IncarnationOpened(NOW, A), IncarnationOpened(NOW, A)])
+    assert state.memory().baselines == {0: 5}
+
+
+def test_gaps_open_and_heal() -> None:
+    opened = GapChanged(NOW, A, 0, RangeSet.of((1, 9)), "opened")
+    state = replay([opened, GapChanged(NOW, A, 0, RangeSet.of((1, 4)), "healed")])
+    assert state.open_gaps == {0: RangeSet.of((4, 9))}
+    assert len(state.history) == 2
+    assert replay([GapChanged(NOW, A, 0, RangeSet.of((4, 9)), "accepted")], state).open_gaps == {}
+
+
+def entries(count: int, **changed: object) -> list[bytes]:
+    found: list[bytes] = []
+    for number in range(1, count + 1):
+        previous = parse_entry("x", found[-1], "t").digest if found else None
+        given_ = {"topic": "t", "ledger": "id", "sequence": number, "previous": previous, **changed}
+        found.append(entry_bytes(events=[FoldWritten(str(number))], checkpoint=number in {1, 3}, **given_))  # type: ignore[arg-type] - by name
+    return found
+
+
+def parsed(data: list[bytes]) -> list:
+    return [parse_entry("x", one, "t") for one in data]
+
+
+def test_reading_starts_at_the_newest_checkpoint_and_needs_every_entry_behind_it() -> None:
+    found = parsed(entries(5))
+    assert [one.sequence for one in linked(found)] == [3, 4, 5]
+    assert [one.sequence for one in linked([found[0], *found[2:]])] == [3, 4, 5]
+    with pytest.raises(LedgerError, match="4 to 4 of the ledger are missing"):
+        linked([*found[:3], found[4]])
+    with pytest.raises(LedgerError, match="no checkpoint"):
+        linked(found[3:])
+    with pytest.raises(LedgerError, match="does not follow"):
+        linked([*found[:4], replace(found[4], previous="0" * 64)])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: data[:-1], "cut off"),
+        (lambda data: data.rpartition(b"\n{")[0] + b"\n", "cut off"),
+        (lambda _: b"", "header"),
+        (lambda data: data.replace(b"lineage-ledger/1", b"lineage-ledger/2"), "update"),
+        (lambda data: data.replace(b'"t"', b'"u"'), "topic 'u'"),
+        (lambda data: data.replace(b'"sequence":1', b'"sequence":"1"'), "sequence"),
+        (lambda data: data.replace(b"digest", b"digits"), "fields"),
+    ],
+)
+def test_anything_but_a_whole_entry_of_this_topic_and_version_is_refused(change: object, why: str) -> None:
+    with pytest.raises(LedgerError, match=why):
+        parse_entry("x", change(entries(1)[0]), "t")  # type: ignore[operator] - one of the functions above
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"ledger": {}}', '{"ledger": {"ledger": 1, "sequence": 1}}'])
+def test_what_is_no_head_is_none(text: str) -> None:
+    assert parse_head(text.encode()) is None
