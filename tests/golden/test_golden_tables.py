@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lineage_pipeline.books.index_file import find_rows, read_rows
 from lineage_pipeline.lake_sql import LakeSql
 from lineage_pipeline.settings import load_settings
 from tests.golden.records import BARE, FULL, MILLIS, TOPIC
@@ -132,6 +133,22 @@ def test_the_index_holds_disjoint_runs_and_continues_an_island_where_it_was() ->
     assert all(run["window_start"] <= run["window_end"] for run in runs)
     # a continued run begins where the one before it was emitted
     assert runs[1]["window_start"] == runs[0]["window_end"]
+
+
+def test_the_auditor_reads_the_index_rows_as_they_were_written() -> None:
+    newest, path = max(
+        (max(run["max_offset"] for run in pq.read_table(path, partitioning=None).to_pylist()), path)
+        for path in files("offset_index")
+    )
+    (read,) = read_rows(path.name, path.read_bytes())
+    seen = list(
+        zip(read.partitions.tolist(), read.starts.tolist(), read.ends.tolist(), read.counts.tolist(), strict=True)
+    )
+    assert seen == [(0, 3, 5, 2)]
+    assert read.quarantined.tolist() == [1]
+    (found,) = find_rows(path.name, path.read_bytes(), 0, newest)
+    assert (found.min_offset, found.max_offset, found.leader_epoch) == (3, 4, 0)
+    assert found.writer == rows("offset_index")[1]["writer"]
 
 
 def test_lineage_sql_reads_the_tables_with_times_in_utc(tmp_path: Path) -> None:
