@@ -17,12 +17,12 @@ from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.audit import audit, observation
 from lineage_pipeline.core.audit_events import Look, needs_closed_days
 from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
-from lineage_pipeline.core.hole_reading import HoleBudget, Scan, open_offsets, still_holding, windows
-from lineage_pipeline.core.hole_resolution import Circumstances, Looks, resolve, shows_transactions
+from lineage_pipeline.core.hole_reading import HoleBudget
 from lineage_pipeline.core.ledger_events import Event
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import BrokerError, UsageError
+from lineage_pipeline.reading_again import Rereading
 from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
 
@@ -152,7 +152,9 @@ def gather(
         rules=request.rules,
         memory=memory or Memory(),
     )
-    return _read_again(request, evidence, now)
+    if request.broker is None or request.reader is None:
+        return evidence
+    return Rereading(request.broker, request.reader, request.budget).causes(evidence, now)
 
 
 def store_report(store: ObjectStore, report: AuditReport) -> str:
@@ -181,46 +183,15 @@ def _look(request: AuditRequest, now: Clock, remembering: Remembering, *, closed
 
 
 def _suspected(report: AuditReport) -> bool:
-    return any(one.cause == "suspected" for partition in report.partitions for one in partition.ranges)
+    return any(
+        partition.decision.short_suspected or any(one.cause == "suspected" for one in partition.ranges)
+        for partition in report.partitions
+    )
 
 
 def _settle(since: datetime, request: AuditRequest, now: Clock, wait: Callable[[float], None]) -> None:
     while (left := request.rules.settle - (now() - since).total_seconds()) > 0:
         wait(left)
-
-
-def _read_again(request: AuditRequest, evidence: AuditEvidence, now: Clock) -> AuditEvidence:
-    """The evidence with the cause of every hole that is due, as far as reading it again shows one."""
-    before, memory = evidence.broker.snapshot, evidence.memory
-    if request.broker is None or request.reader is None or before is None:
-        return evidence
-    held = still_holding(memory.resolutions, before.partitions)
-    evidence = replace(evidence, memory=replace(memory, resolutions=tuple(held)))
-    opened = open_offsets(evidence)
-    rounds = windows(opened, before.partitions, request.budget.ranges)
-    scans: tuple[Scan, ...] = ()
-    looks = Looks(before, before)
-    try:
-        if rounds:
-            scans = request.reader.read(request.index.topic, rounds, evidence.isolation, request.budget)
-            looks = Looks(before, request.broker.snapshot(request.index.topic))
-    except BrokerError as error:
-        looks = Looks(before, None, str(error))
-    found = resolve(
-        opened,
-        scans,
-        looks,
-        Circumstances(
-            isolation=evidence.isolation,
-            finished_at=now(),
-            observations=memory.observations,
-            transactional=memory.transactional or shows_transactions(held),
-            index_whole=not evidence.index.problems,
-        ),
-    )
-    resolutions = (*held, *found)
-    transactional = memory.transactional or shows_transactions(resolutions)
-    return replace(evidence, memory=replace(memory, resolutions=resolutions, transactional=transactional))
 
 
 def _ask(request: AuditRequest) -> BrokerEvidence:

@@ -7,6 +7,7 @@ from datetime import datetime
 from lineage_pipeline.core.decision import decide_partition
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.memory import Observation, ObservedPartition
+from lineage_pipeline.core.offsets import RangeSet
 from lineage_pipeline.core.report import AuditReport, build_report
 
 
@@ -27,8 +28,10 @@ def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datet
     for one in report.partitions:
         offsets = snapshot.partitions.get(one.partition)
         if offsets is not None and offsets.error is None:
+            # what short windows leave open is judged by two looks, like a hole
+            watched = one.decision.holes.union(RangeSet.of(*(part for s in one.decision.short for part in s.loose)))
             seen[one.partition] = ObservedPartition(
-                offsets.last_stable, offsets.high_watermark, offsets.committed, one.decision.holes
+                offsets.last_stable, offsets.high_watermark, offsets.committed, watched
             )
     return Observation(finished_at, seen)
 

@@ -17,6 +17,7 @@ from lineage_pipeline.core.coverage import PartitionCoverage, Repeats
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.memory import Acceptance, Observation, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet, exact_sum
+from lineage_pipeline.core.short_windows import ShortSpan, proven_short, short_spans
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class PartitionDecision:
     """One partition's outcome. The ranges of `tiles` are disjoint and make up [baseline.offset, end) exactly.
 
     `holes`: the offsets that are due and accounted for by nobody, which the next audit has to look at again.
+    `short`: the spans of index rows that count fewer records than offsets; `short_suspected`: a second look will judge
+    one of them a loss unless a further row has come.
     """
 
     partition: int
@@ -34,6 +37,8 @@ class PartitionDecision:
     repeats: Repeats
     coverage: PartitionCoverage
     holes: RangeSet
+    short: tuple[ShortSpan, ...] = ()
+    short_suspected: bool = False
 
     def ranges_of(self, offset_class: str) -> RangeSet:
         """Everything of one class, whatever the cause."""
@@ -75,6 +80,7 @@ class _Look:
         remembered = [one.end for ranges in (self.vanished, self.truncated) for one in [ranges.bounds] if one]
         self.end = max(self.index_end, self.high_watermark or 0, *remembered)
         self.tiling = Tiling(OffsetRange(self.baseline.offset, self.end))
+        self.short = tuple(short_spans(self.coverage, self.baseline.offset, self.end))
         self.unsettled = EMPTY  # claimed by what re-reading showed, but still to be looked at by the next audit
 
     def decide(self) -> PartitionDecision:
@@ -97,6 +103,8 @@ class _Look:
             repeats=self.coverage.repeats.within(self.baseline.offset, self.end),
             coverage=self.coverage,
             holes=holes,
+            short=self.short,
+            short_suspected=len(self._proven_short(whole)) > len(self._proven_short(self._confirmed())),
         )
 
     def _contradictions(self, whole: RangeSet) -> None:
@@ -120,6 +128,9 @@ class _Look:
         if len(windows):
             counted, span = exact_sum(windows.counts), exact_sum(windows.ends - windows.starts)
             text = f"index rows count {counted} records in {span} offsets, so which are there is not known"
+            for short, seen in self._proven_short(self._confirmed()):
+                said = f"index rows count {short.count} records where {seen} can be read from the broker: some are lost"
+                self.tiling.claim(RangeSet.of(short.range), "unknown", "inexact-window", said)
             self.tiling.claim(windows.ranges(), "unknown", "inexact-window", text)
 
     def _established(self) -> None:
@@ -228,12 +239,20 @@ class _Look:
         )
 
     def _window_admits_loss(self) -> bool:
-        """Without the broker: whether a window has fewer records than offsets that no exact row accounts for."""
-        if self.evidence.broker.status != "not-consulted" or self.evidence.index.problems:
+        """Whether a window has fewer records than the broker shows; without it, than loose offsets (contract)."""
+        if self.evidence.index.problems:
             return False
+        if self.evidence.broker.status != "not-consulted":
+            return bool(self._proven_short(self._confirmed()))
         windows = self.coverage.windows.within(self.baseline.offset, self.end)
         elsewhere = self.coverage.exact.overlaps(windows.starts, windows.ends)
         return bool((windows.counts < windows.ends - windows.starts - elsewhere).any())
+
+    def _proven_short(self, confirmed: RangeSet) -> list[tuple[ShortSpan, int]]:
+        # where the log was cut back, what can be read now may be other records than those that were counted
+        whole = RangeSet.of((0, self.high_watermark or 0)).difference(self.truncated)
+        spans = [one for one in self.short if not len(RangeSet.of(one.range).difference(whole))]
+        return proven_short(spans, self.evidence.readable.get(self.partition, EMPTY), confirmed)
 
     def _acceptances(self) -> list[Acceptance]:
         return [one for one in self.evidence.memory.acceptances if one.partition == self.partition]

@@ -11,6 +11,7 @@ from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
 from lineage_pipeline.core.coverage import PartitionCoverage
 from lineage_pipeline.core.deployment import Deployment, Isolation
 from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.offsets import RangeSet
 
 BookStatus = Literal["read", "not-consulted", "unreadable"]
 
@@ -55,7 +56,10 @@ class AuditRules:
 
 @dataclass(frozen=True)
 class AuditEvidence:
-    """One look at one topic: index first, then broker. `audited_at` is an aware UTC time."""
+    """One look at one topic: index first, then broker. `audited_at` is an aware UTC time.
+
+    `readable`: by partition, at which offsets of inexact windows this look read a record from the broker.
+    """
 
     topic: str
     audited_at: datetime
@@ -63,6 +67,7 @@ class AuditEvidence:
     broker: BrokerEvidence = field(default_factory=lambda: BrokerEvidence("not-consulted"))
     rules: AuditRules = field(default_factory=AuditRules)
     memory: Memory = field(default_factory=Memory)
+    readable: Mapping[int, RangeSet] = field(default_factory=dict)
 
     @property
     def isolation(self) -> Isolation:

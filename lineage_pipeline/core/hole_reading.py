@@ -125,22 +125,40 @@ def windows(opened: Mapping[int, OpenOffsets], snapshot: Mapping[int, PartitionO
     for partition, one in sorted(opened.items()):
         start = snapshot[partition].log_start or 0
         per_partition.append(_windows(partition, one.due.clip(start, snapshot[partition].high_watermark or 0)))
-    rounds: list[Round] = []
-    for listed in zip_longest(*(islice(one, ranges) for one in per_partition)):
-        kept = []
-        for window in listed:
-            if window is not None and ranges > 0:
-                ranges -= len(window.holes)
-                kept.append(window)
-        if not kept:
-            break
-        rounds.append(tuple(kept))
+    rounds = _in_turn(per_partition, ranges)
     tails = tuple(
         Window(partition, OffsetRange(int(one.tail.starts[0]), int(one.tail.ends[-1])), one.tail, tail=True)
         for partition, one in sorted(opened.items())
         if len(one.tail)
     )
     return [*rounds, tails] if tails else rounds
+
+
+def short_window_rounds(evidence: AuditEvidence, ranges: int) -> list[Round]:
+    """The rounds in which to read what short windows leave open, as far as the log still holds a span whole.
+
+    At most `ranges` parts are in them.
+    """
+    snapshot = evidence.broker.snapshot
+    if snapshot is None or evidence.index.status != "read" or evidence.incarnation_problem:
+        return []
+    per_partition = []
+    for partition, offsets in sorted(snapshot.partitions.items()):
+        if offsets.error is None and partition in evidence.index.coverage:
+            decision = decide_partition(partition, evidence)
+            low, high = offsets.log_start or 0, offsets.last_stable or 0
+            held = [span for span in decision.short if low <= span.range.start and span.range.end <= high]
+            per_partition.append(iter([Window(partition, span.range, span.loose) for span in held]))
+    return _in_turn(per_partition, ranges)
+
+
+def readable_offsets(scans: tuple[Scan, ...], isolation: Isolation) -> dict[int, RangeSet]:
+    """Partition -> offsets at which a reader of that isolation level got a record."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for scan in scans:
+        if scan.isolation == isolation:
+            found.setdefault(scan.partition, []).extend((run.start, run.end) for run in scan.found)
+    return {partition: RangeSet.from_pairs(runs) for partition, runs in found.items()}
 
 
 def still_holding(resolutions: tuple[Resolution, ...], partitions: Mapping[int, PartitionOffsets]) -> list[Resolution]:
@@ -173,6 +191,21 @@ def _tail(decision: PartitionDecision, offsets: PartitionOffsets) -> RangeSet:
         if tile.cause in {"in-flight", "stalled"}:
             waiting = waiting.union(tile.ranges)
     return waiting.clip(offsets.log_start or 0, offsets.last_stable or 0)
+
+
+def _in_turn(per_partition: list[Iterator[Window]], ranges: int) -> list[Round]:
+    """The first window of every partition, then the second of every one, until there are `ranges` parts in them."""
+    rounds: list[Round] = []
+    for listed in zip_longest(*(islice(one, ranges) for one in per_partition)):
+        kept = []
+        for window in listed:
+            if window is not None and ranges > 0:
+                ranges -= len(window.holes)
+                kept.append(window)
+        if not kept:
+            break
+        rounds.append(tuple(kept))
+    return rounds
 
 
 def _windows(partition: int, holes: RangeSet) -> Iterator[Window]:

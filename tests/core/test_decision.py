@@ -332,6 +332,62 @@ def test_an_inexact_window_is_unknown_and_with_the_broker_no_loss() -> None:
     assert report["totals"]["unknown"] == report["totals"]["expected"] - report["totals"]["actual"] == 10
 
 
+SHORT = World(
+    rows=(Row(0, 0, 10, count=8), Row(0, 10, 20)),
+    log=(0, 20, 20),
+    readable=frozenset(range(9)),
+    seen=(Seen(SETTLE, None, 20, frozenset(range(10))),),
+)
+
+
+def test_a_window_that_counts_fewer_records_than_can_be_read_is_a_loss_though_not_an_exact_one() -> None:
+    report = report_of(SHORT)
+    assert report["verdict"] == "loss"
+    assert kinds(report) == {("unknown", "inexact-window", 0, 10)}
+    (evidence,) = [one["evidence"] for one in report["partitions"][0]["ranges"]]
+    assert evidence == "index rows count 8 records where 9 can be read from the broker: some are lost"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"readable": frozenset(range(8))},  # as many as it counts
+        {"seen": ()},  # a first look
+        {"seen": (Seen(SETTLE - 1, None, 20, frozenset(range(10))),)},  # too early a second one
+        {"seen": (Seen(SETTLE, None, 20, frozenset(range(9))),)},  # not of the whole span
+        {"refused": True},  # the refused file may hold the others
+        {"rows": (*SHORT.rows, Row(0, 0, 1))},  # one of them has an exact row
+        {"rows": (*SHORT.rows, Row(0, 9, 12, count=1))},  # a row that overlaps counts one more
+        {"start": 1},  # which of the eight lie below the baseline is not known
+        {"log": (0, 9, 9)},  # the log was cut back
+    ],
+)
+def test_less_than_that_proves_no_loss_and_is_never_green(change: dict[str, Any]) -> None:
+    assert report_of(replace(SHORT, **change))["verdict"] == "undetermined"
+
+
+def test_a_window_that_counts_a_record_twice_does_not_hide_what_its_neighbour_lost() -> None:
+    rows = (Row(0, 0, 10, count=8), Row(0, 10, 20, count=9))
+    assert report_of(replace(SHORT, rows=rows, readable=frozenset(range(9)) | {10}))["verdict"] == "loss"
+
+
+def test_more_readable_records_than_are_counted_ask_for_a_second_look() -> None:
+    assert audit(evidence_of(replace(SHORT, seen=()))).partitions[0].decision.short_suspected
+    assert not audit(evidence_of(SHORT)).partitions[0].decision.short_suspected
+    assert (
+        not audit(evidence_of(replace(SHORT, seen=(), readable=frozenset(range(8)))))
+        .partitions[0]
+        .decision.short_suspected
+    )
+
+
+def test_an_observation_keeps_what_short_windows_leave_open_for_the_second_look() -> None:
+    evidence = evidence_of(replace(SHORT, seen=(), rows=(*SHORT.rows, Row(0, 4, 5))))
+    looked = observation(evidence, audit(evidence), NOW)
+    assert looked is not None
+    assert looked.partitions[0].holes == RangeSet.of((0, 4), (5, 10))
+
+
 def test_of_an_inexact_window_only_the_part_above_the_baseline_is_due() -> None:
     world = World(rows=(Row(0, 0, 10, count=6), Row(0, 10, 20)), start=5)  # its six may be just the five that are due
     assert report_of(world)["verdict"] == "undetermined"

@@ -69,6 +69,7 @@ class World:
     skipped: tuple[tuple[int, int], ...] = ()
     resolved: tuple[tuple[int, int, str, str], ...] = ()
     newest_age: int = 10
+    readable: frozenset[int] = frozenset()  # records that were read in the spans of inexact rows
     base: int = 0  # added to every offset, to try the far end of the number range
     topic_id: str = TOPIC_ID
     rules: AuditRules = field(default_factory=lambda: AuditRules(SETTLE, MAX_DELAY))
@@ -118,6 +119,7 @@ def evidence_of(world: World, files: list[tuple[Row, ...]] | None = None) -> Aud
         broker=broker,
         rules=replace(world.rules, isolation="read_committed" if world.read_committed else "read_uncommitted"),
         memory=memory_of(world),
+        readable={0: RangeSet.from_pairs((one + base, one + base + 1) for one in world.readable)},
     )
 
 
@@ -244,6 +246,15 @@ def oracle(world: World) -> Expected:  # noqa: C901 - one case per rule, as plai
             if not row.exact and row.count is not None
         )
     )
+    if world.log is not None and not world.broker_down and not world.refused:
+        admitted = any(
+            baseline <= min(offsets)
+            and max(offsets) < (high or 0)
+            and loose <= confirmed
+            and count < len(loose & world.readable)
+            for offsets, count in together(mine)
+            for loose in [offsets - set(times)]
+        )
     found = set(classes.values())
     names = {name for name, _ in found}
     if names & {"missing", "damaged"} or admitted:
@@ -268,6 +279,18 @@ def oracle(world: World) -> Expected:  # noqa: C901 - one case per rule, as plai
         {offset + base for offset, count in times.items() if count > 1 and baseline <= offset < end},
         verdict,
     )
+
+
+def together(rows: list[Row]) -> list[tuple[set[int], int]]:
+    """Inexact rows that share offsets, joined until none do any more: their offsets and what they count."""
+    groups = [(set(range(row.start, row.end)), row.count or 0) for row in rows if not row.exact]
+    while True:
+        pair = next(((a, b) for a in groups for b in groups if a is not b and a[0] & b[0]), None)
+        if pair is None:
+            return groups
+        a, b = pair
+        groups = [one for one in groups if one is not a and one is not b]
+        groups.append((a[0] | b[0], a[1] + b[1]))
 
 
 @st.composite
@@ -304,11 +327,14 @@ def rows(draw: st.DrawFn, inexact: bool = True) -> tuple[Row, ...]:
     return tuple(draw(st.permutations([*counted, *others])))
 
 
+HOLES = st.just(frozenset(range(SPAN))) | st.frozensets(st.integers(0, SPAN - 1), max_size=25)
+
+
 @st.composite
 def seen(draw: st.DrawFn) -> Seen:
     committed = draw(st.none() | st.integers(0, SPAN))
     age = draw(st.sampled_from([0, SETTLE - 1, SETTLE, MAX_DELAY - 1, MAX_DELAY, 5000]))
-    return Seen(age, committed, draw(st.integers(0, SPAN)), draw(st.frozensets(st.integers(0, SPAN - 1), max_size=25)))
+    return Seen(age, committed, draw(st.integers(0, SPAN)), draw(HOLES))
 
 
 CAUSES = [
@@ -337,5 +363,6 @@ def worlds(draw: st.DrawFn) -> World:
         skipped=tuple(draw(st.lists(spans(), max_size=1))),
         resolved=tuple((*draw(spans()), *cause) for cause in draw(st.lists(st.sampled_from(CAUSES), max_size=2))),
         newest_age=draw(st.sampled_from([0, MAX_DELAY, MAX_DELAY + 1])),
+        readable=draw(HOLES),
         base=draw(st.sampled_from([0, 2**31 - 10, MAX_END - SPAN - 5])),
     )

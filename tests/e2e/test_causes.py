@@ -170,6 +170,20 @@ def test_a_loss_is_suspected_at_first_and_repairable_at_the_second_look(world: W
     assert "6 d 23 h from this look" in evidence(second)
 
 
+def test_a_window_that_counts_too_few_is_a_loss_only_where_the_broker_still_has_more(world: World) -> None:
+    world.produce(20)
+    rows = [run(0, 0, 10, record_count=8), run(0, 10, 20)]  # as the original job may write them: eight of ten
+    put(world.root, day(world.topic, "part-0"), parquet(rows))
+
+    assert world.audit().verdict == "undetermined"
+    report = world.audit_twice()
+    assert (report.verdict, ranges(report)) == ("loss", [(0, 10, "unknown", "inexact-window")])
+    assert "count 8 records where 10 can be read" in evidence(report)
+
+    delete_records(world.bootstrap, world.topic, {0: 2})  # what is left may be just those eight
+    assert world.audit_twice().verdict == "undetermined"
+
+
 def test_markers_are_explained_at_once_the_last_one_too(world: World) -> None:
     producer = world.transactional("a")
     for _ in range(4):

@@ -1,0 +1,75 @@
+"""Use case, the part of an audit that asks the broker twice: what nobody accounts for is read again for its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from lineage_pipeline.books.broker_book import BrokerBook, HoleReader
+from lineage_pipeline.core.evidence import AuditEvidence
+from lineage_pipeline.core.hole_reading import (
+    HoleBudget,
+    Scan,
+    open_offsets,
+    readable_offsets,
+    short_window_rounds,
+    still_holding,
+    windows,
+)
+from lineage_pipeline.core.hole_resolution import Circumstances, Looks, resolve, shows_transactions
+from lineage_pipeline.errors import BrokerError
+
+
+@dataclass(frozen=True)
+class Rereading:
+    """By whom holes are read again, and what that may cost."""
+
+    broker: BrokerBook
+    reader: HoleReader
+    budget: HoleBudget = field(default_factory=HoleBudget)
+
+    def causes(self, evidence: AuditEvidence, now: Callable[[], datetime]) -> AuditEvidence:
+        """The evidence with the cause of every hole that is due, as far as reading it again shows one."""
+        before, memory = evidence.broker.snapshot, evidence.memory
+        if before is None:
+            return evidence
+        held = still_holding(memory.resolutions, before.partitions)
+        evidence = replace(evidence, memory=replace(memory, resolutions=tuple(held)))
+        opened = open_offsets(evidence)
+        rounds = windows(opened, before.partitions, self.budget.ranges)
+        scans: tuple[Scan, ...] = ()
+        looks = Looks(before, before)
+        try:
+            if rounds:
+                scans = self.reader.read(evidence.topic, rounds, evidence.isolation, self.budget)
+                looks = Looks(before, self.broker.snapshot(evidence.topic))
+        except BrokerError as error:
+            looks = Looks(before, None, str(error))
+        found = resolve(
+            opened,
+            scans,
+            looks,
+            Circumstances(
+                isolation=evidence.isolation,
+                finished_at=now(),
+                observations=memory.observations,
+                transactional=memory.transactional or shows_transactions(held),
+                index_whole=not evidence.index.problems,
+            ),
+        )
+        resolutions = (*held, *found)
+        transactional = memory.transactional or shows_transactions(resolutions)
+        known = replace(memory, resolutions=resolutions, transactional=transactional)
+        return self._short_windows(replace(evidence, memory=known))
+
+    def _short_windows(self, evidence: AuditEvidence) -> AuditEvidence:
+        """The evidence with the records that can be read where index rows count fewer records than offsets."""
+        rounds = short_window_rounds(evidence, self.budget.ranges)
+        if not rounds:
+            return evidence
+        try:
+            scans = self.reader.read(evidence.topic, rounds, evidence.isolation, self.budget)
+        except BrokerError:
+            return evidence  # such a span is unknown(inexact-window) with or without them, never green
+        return replace(evidence, readable=readable_offsets(scans, evidence.isolation))
