@@ -20,6 +20,8 @@ ONLY_IN = {
     "confluent_kafka": (
         "lineage_pipeline/books/kafka_offsets.py",
         "lineage_pipeline/books/hole_reader.py",
+        "lineage_pipeline/books/plain_consumer.py",
+        "lineage_pipeline/books/range_reader.py",
         "lineage_pipeline/local/",
     ),
     "obstore": ("lineage_pipeline/books/",),

@@ -7,39 +7,22 @@ silence, a checksum that does not fit, ends the pass there, since the client goe
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, TypeGuard
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pydantic import SecretStr
 
+from lineage_pipeline.books.plain_consumer import END_OF_LOG, PlainConsumers, stop_of
 from lineage_pipeline.core.deployment import Isolation
-from lineage_pipeline.core.hole_reading import FoundRun, HoleBudget, Round, Scan, Stop, StopCause, Window
+from lineage_pipeline.core.hole_reading import FoundRun, HoleBudget, Round, Scan, Stop, Window
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
-from lineage_pipeline.errors import BrokerError
 
 _BATCH = 5_000  # records taken from the client at once
 _POLL_SECONDS = 0.1
 _RECORD_BYTES = 64  # what a record costs beside its value
 _NO_TIMESTAMP = 0
-
-# Codes of errors that say nothing about the records: the broker was not there.
-_UNREACHABLE = frozenset(
-    {
-        KafkaError._TRANSPORT,  # noqa: SLF001  librdkafka names its own codes with an underscore; they are public
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001  the same
-        KafkaError._TIMED_OUT,  # noqa: SLF001  the same
-        KafkaError._RESOLVE,  # noqa: SLF001  the same
-        KafkaError._AUTHENTICATION,  # noqa: SLF001  the same
-        KafkaError._SSL,  # noqa: SLF001  the same
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-    }
-)
-_END_OF_LOG = KafkaError._PARTITION_EOF  # noqa: SLF001  the same
-_REFUSED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 _BUDGET = Stop("budget", "the audit's budget for reading again was used up; the next audit goes on")
 
@@ -51,10 +34,7 @@ class KafkaHoleReader:
     """
 
     def __init__(self, bootstrap: str, properties: Mapping[str, SecretStr], patience: float = 15.0) -> None:
-        self._bootstrap = bootstrap
-        self._patience = patience
-        self._properties = {name: value.get_secret_value() for name, value in properties.items()}
-        self._last_error = ""
+        self._consumers = PlainConsumers(bootstrap, properties, patience)
 
     def read(self, topic: str, rounds: Sequence[Round], isolation: Isolation, budget: HoleBudget) -> tuple[Scan, ...]:
         """Both passes over each round's windows; see HoleReader.read."""
@@ -63,7 +43,7 @@ class KafkaHoleReader:
         scans: list[Scan] = []
         silent: dict[int, Stop] = {}  # a partition that did not answer is waited for once
         with ExitStack() as stack:
-            consumers = {one: stack.enter_context(self._consumer(one)) for one in (isolation, other)}
+            consumers = {one: stack.enter_context(self._consumers.open(one)) for one in (isolation, other)}
             for listed in rounds:
                 if left <= 0 or time.monotonic() >= deadline:
                     break
@@ -89,44 +69,11 @@ class KafkaHoleReader:
                     heard = time.monotonic()
                 if one.bytes >= byte_limit or time.monotonic() >= deadline:
                     one.stop_all(_BUDGET)
-                elif time.monotonic() - heard >= self._patience:
-                    last = f" ({self._last_error})" if self._last_error else ""
-                    text = f"Kafka at {self._bootstrap} was silent for {self._patience:g} s{last}"
-                    one.stop_all(Stop("broker-unreachable", text))
+                elif time.monotonic() - heard >= self._consumers.patience:
+                    one.stop_all(self._consumers.silence())
         except KafkaException as error:
             one.stop_all(stop_of(error.args[0]))
         return one.scans
-
-    @contextmanager
-    def _consumer(self, isolation: Isolation) -> Iterator[Consumer]:
-        settings: dict[str, Any] = {
-            **self._properties,
-            "bootstrap.servers": self._bootstrap,
-            "group.id": f"lineage-audit-{uuid.uuid4()}",  # required, and never used: nothing is committed
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # any other value would jump over what is gone
-            "enable.partition.eof": True,
-            "check.crcs": True,
-            "isolation.level": isolation,
-            "allow.auto.create.topics": False,
-            "fetch.wait.max.ms": 100,  # a window often ends at the end of the log
-            "fetch.queue.backoff.ms": 10,
-            "queued.max.messages.kbytes": 16_384,
-            "log_level": 0,  # what librdkafka would print comes back as an error here
-            "error_cb": self._remember,
-        }
-        try:
-            consumer = Consumer(settings)
-        except (KafkaException, TypeError, ValueError):
-            raise BrokerError("kafka.properties are not usable for a consumer: check them in lineage.yaml") from None
-        try:
-            yield consumer
-        finally:
-            consumer.close()
-
-    def _remember(self, error: KafkaError) -> None:
-        self._last_error = error.name()  # the name alone: texts can hold values of properties
 
 
 class _Pass:
@@ -172,7 +119,7 @@ class _Pass:
         if error is None:
             self.bytes += len(message) + _RECORD_BYTES
             one.record(message)
-        elif error.code() == _END_OF_LOG:
+        elif error.code() == END_OF_LOG:
             one.end_of_log(message.offset())
         else:
             one.stop(stop_of(error))
@@ -250,14 +197,6 @@ class _Progress:
             self._runs.append(FoundRun(offset, offset + 1, timestamp, timestamp))
         if self.window.tail:
             self._end = offset + 1  # what lies behind the first record is simply not due yet
-
-
-def stop_of(error: KafkaError) -> Stop:
-    """Why a pass ended, by an error's name alone: texts can hold values of properties."""
-    if error.code() == _REFUSED:
-        return Stop("unresolved", "the broker refused to let records be read: grant Read on the topic")
-    cause: StopCause = "broker-unreachable" if error.code() in _UNREACHABLE else "unresolved"
-    return Stop(cause, f"the broker answered {error.name()}")
 
 
 def _not_found(scans: Sequence[Scan], windows: Round) -> Iterator[Window]:

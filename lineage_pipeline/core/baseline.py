@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
 from lineage_pipeline.core.coverage import PartitionCoverage
+from lineage_pipeline.core.deployment import by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
@@ -35,7 +36,7 @@ def resolve_baseline(
     remembered = evidence.memory.baselines.get(partition)
     if remembered is not None:
         return Baseline(remembered, evidence.memory.baseline_sources.get(partition, "an earlier audit"))
-    if evidence.index.deployments:
+    if by_jobs(evidence.index.deployments):
         return _declared(partition, evidence, coverage)
     rule = evidence.rules.baseline
     if not isinstance(rule, str):
@@ -58,7 +59,7 @@ def _guessed(rule: str, indexed: OffsetRange | None, log_start: int | None) -> B
 
 def _declared(partition: int, evidence: AuditEvidence, coverage: PartitionCoverage) -> Baseline:
     known = {one.writer for one in evidence.index.deployments}
-    for one in evidence.index.deployments:
+    for one in by_jobs(evidence.index.deployments):
         if partition in one.start_offsets:
             start, bounds = one.start_offsets[partition], coverage.bounds
             if one.previous is not None and one.previous not in known and bounds is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeVar, cast
@@ -18,6 +18,7 @@ from lineage_pipeline.errors import IndexFileError
 
 FORMAT = "lineage-deployment/1"
 FOLDER = "_deployments"
+REPAIR = "repair"  # the reason of a record that a repair wrote
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -30,7 +31,7 @@ class Deployment:
 
     `start_offsets`: partition -> offset of the first record it reads. `checkpoint_interval` in seconds. `started_at`
     is an aware UTC time. `topic_id` is None on brokers that know none. `previous`: the writer this one continues.
-    `reason`: `first`, `restored`, `new-plan`, `skip-expired`, ... `skipped`: ranges it gave up, by partition.
+    `reason`: `first`, `restored`, `new-plan`, `repair`, ... `skipped`: ranges it gave up, by partition.
     """
 
     writer: str
@@ -82,6 +83,11 @@ class Deployment:
             },
             indent=1,
         )
+
+
+def by_jobs(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    """Those of starts of the job: a repair says nothing about where the topic's reading began."""
+    return tuple(one for one in deployments if one.reason != REPAIR)
 
 
 def deployment_key(writer: str) -> str:

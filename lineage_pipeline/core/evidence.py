@@ -9,7 +9,7 @@ from typing import Literal
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
 from lineage_pipeline.core.coverage import PartitionCoverage
-from lineage_pipeline.core.deployment import Deployment, Isolation
+from lineage_pipeline.core.deployment import Deployment, Isolation, by_jobs
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.offsets import RangeSet
 
@@ -72,7 +72,8 @@ class AuditEvidence:
     @property
     def isolation(self) -> Isolation:
         """The writer's isolation level: the newest deployment record's, else the settings'."""
-        return self.index.deployments[-1].isolation if self.index.deployments else self.rules.isolation
+        jobs = by_jobs(self.index.deployments)
+        return jobs[-1].isolation if jobs else self.rules.isolation
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lineage_pipeline.core.baseline import FROM_INDEX
 from lineage_pipeline.core.decision import PartitionDecision
+from lineage_pipeline.core.deployment import by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
 
 Severity = Literal["info", "warn", "error"]
@@ -36,7 +37,7 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding("nothing", "error", None, "no partition is in any book: nothing was looked at")
     if evidence.incarnation_problem:
         yield Finding("incarnation", "error", None, evidence.incarnation_problem)
-    if decisions and not evidence.index.deployments:
+    if decisions and not by_jobs(evidence.index.deployments):
         text = "no deployment record: baseline and isolation level come from settings, broker or the index itself"
         yield Finding("no-deployment-record", "info", None, text)
     if evidence.index.status == "read" and evidence.index.files == 0:

@@ -6,18 +6,16 @@ quarantine. What bounds a hostile payload stands in core/avro_binary.py and core
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from lineage_pipeline.core import avro_binary, json_record
-from lineage_pipeline.core.avro_schema import parse_record
+from lineage_pipeline.core.payload_decoder import error_text, payload_reader
 from lineage_pipeline.core.record_schema import ERROR_FIELD, NANS_FIELD, record_schema
 from lineage_pipeline.core.record_values import Undecodable
 
-MAX_ERROR_LENGTH: Final = 500
 # Arrow addresses a text column of one batch with 32 bits. A batch whose nested values would come near gets no more of
 # them: its later records are `too-large`. Characters, of up to four bytes.
 MAX_BATCH_TEXT: Final = 256 * 1024 * 1024
@@ -31,7 +29,7 @@ class Decoder:
 
     def __init__(self, record_format: str, schema_text: str = "") -> None:
         self.schema = record_schema(record_format, schema_text)
-        self._read = _payload_reader(record_format, schema_text)
+        self._read = payload_reader(record_format, schema_text)
         self._width = len(self.schema.columns)
         self._floats = [at for at, column in enumerate(self.schema.columns) if column.nan_slot is not None]
         self._texts = [at for at, column in enumerate(self.schema.columns) if column.kind == "json"]
@@ -85,26 +83,6 @@ class Decoder:
         if all(row[at] == row[at] for at in self._floats):
             return None
         return "".join("---" if row[at] == row[at] else "NaN" for at in self._floats)
-
-
-def error_text(caught: Exception) -> str:
-    """The error of a record: `<class>: <detail>`, short, always valid UTF-8."""
-    if isinstance(caught, Undecodable):
-        text = f"{caught.error_class}: {caught.detail}"
-    elif isinstance(caught, MemoryError):
-        text = "out-of-memory: the record does not fit"
-    elif isinstance(caught, RecursionError):
-        text = "too-deep: nested too deeply"
-    else:
-        text = f"internal: {type(caught).__name__}"
-    return text.encode(errors="backslashreplace").decode()[:MAX_ERROR_LENGTH]
-
-
-def _payload_reader(record_format: str, schema_text: str) -> Callable[[bytes], list[Any]]:
-    if record_format == "raw":
-        return lambda payload: [payload]
-    record, _ = parse_record(schema_text)
-    return avro_binary.record_reader(record) if record_format == "avro" else json_record.record_reader(record)
 
 
 def _series(values: list[Any], transport_type: str) -> pd.Series:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage_pipeline.books.broker_book import BrokerBook
+from lineage_pipeline.books.checkpoints import has_checkpoint, note_stopped, writer_root
 from lineage_pipeline.core.deployment import Deployment
 from lineage_pipeline.core.job_start import Start, StartRequest
 from lineage_pipeline.errors import JobError, LineageError
-from lineage_pipeline.flink.checkpoints import has_checkpoint, note_stopped, writer_root
 from lineage_pipeline.flink.environment import (
     JobConfig,
     build_environment,

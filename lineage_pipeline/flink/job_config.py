@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from lineage_pipeline.core.record_schema import RecordSchema, record_schema
-from lineage_pipeline.errors import SchemaError
+from lineage_pipeline.books.schema_file import read_schema
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS, JobConfig
 from lineage_pipeline.flink.kafka_options import source_options
 from lineage_pipeline.flink.tables import JobTables
@@ -53,7 +51,7 @@ def job_config(
     )
     return JobConfig(
         topic=topic.name,
-        schema=load_schema(topic),
+        schema=read_schema(topic.name, topic.format, topic.record_schema),
         tables=tables,
         checkpoint_interval=settings.checkpoint_interval,
         parallelism=options.parallelism,
@@ -63,25 +61,6 @@ def job_config(
         cluster_url=options.cluster_url,
         properties=_s3_options({name: value.get_secret_value() for name, value in settings.aws.items()}),
     )
-
-
-def load_schema(topic: TopicSettings) -> RecordSchema:
-    """The topic's record schema; the demo's two-field record for avro when none is configured.
-
-    Raises SchemaError when the file cannot be read or the schema cannot become a table.
-    """
-    if topic.format == "raw":
-        return record_schema("raw")
-    if topic.record_schema is None:
-        text = resources.files("lineage_pipeline").joinpath("local/demo_record.avsc").read_text(encoding="utf-8")
-    else:
-        try:
-            text = topic.record_schema.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SchemaError(
-                f"the schema file {topic.record_schema} of topic {topic.name} cannot be read: {error}"
-            ) from None
-    return record_schema(topic.format, text)
 
 
 def flink_uri(path: str) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from lineage_pipeline.books.broker_book import BrokerBook
+from lineage_pipeline.books.checkpoints import newest_restore_point
 from lineage_pipeline.books.deployments import read_deployments, write_deployment
 from lineage_pipeline.books.index_ends import index_ends
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
-from lineage_pipeline.core.deployment import Deployment
+from lineage_pipeline.core.deployment import Deployment, by_jobs
 from lineage_pipeline.core.job_start import (
     LastDeployment,
     RestorePoint,
@@ -24,7 +25,6 @@ from lineage_pipeline.core.job_start import (
 )
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.errors import BrokerError, StartRefusedError
-from lineage_pipeline.flink.checkpoints import newest_restore_point
 from lineage_pipeline.settings import Settings, TopicSettings
 
 
@@ -124,7 +124,7 @@ def _history(store: ObjectStore, topic: str) -> tuple[Deployment, ...]:
             f"{book.problems[0]}: it may be the newest deployment, so where to go on is unknown. Restore that file or"
             " move it away if it is another topic's"
         )
-    return deployment_chain(book.deployments)
+    return deployment_chain(by_jobs(book.deployments))
 
 
 def _index_facts(

@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
-from lineage_pipeline.books.hole_reader import KafkaHoleReader, _Progress, stop_of
+from lineage_pipeline.books.hole_reader import KafkaHoleReader, _Progress
+from lineage_pipeline.books.plain_consumer import stop_of
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.hole_reading import FoundRun, HoleBudget, Scan, Window
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage_pipeline.core import record_values
+from lineage_pipeline.core.payload_decoder import error_text
 from lineage_pipeline.flink import decode
 from lineage_pipeline.flink.decode import Decoder
 
@@ -349,7 +350,7 @@ def test_an_error_names_the_field_is_short_and_is_valid_text() -> None:
     (row,) = _rows(Decoder("avro", schema), [b""])
     assert row["error"].startswith("truncated: the payload ends in field 'ééé")
     assert len(row["error"]) == 500
-    assert "\\ud800" in decode.error_text(record_values.Undecodable("wrong-type", "\ud800"))
+    assert "\\ud800" in error_text(record_values.Undecodable("wrong-type", "\ud800"))
 
 
 @pytest.mark.parametrize(

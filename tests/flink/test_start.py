@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from lineage_pipeline.books.checkpoints import has_checkpoint, note_stopped
 from lineage_pipeline.books.directory_store import DirectoryStore
 from lineage_pipeline.core.deployment import Deployment, deployment_key, parse_deployment
 from lineage_pipeline.core.job_start import Start, StartRequest
 from lineage_pipeline.errors import BrokerError, IndexFileError, JobError, LineageError, StartRefusedError
-from lineage_pipeline.flink.checkpoints import has_checkpoint, note_stopped
 from lineage_pipeline.flink.start import new_writer_id, prepare_start
 from lineage_pipeline.settings import load_settings
 from tests.books.index_files import day, parquet, put, run

@@ -1,0 +1,58 @@
+"""Pure: one payload to its row of values, or to the reason why it is none. The job and the repair share it.
+
+What bounds a hostile payload stands in avro_binary.py and record_values.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from lineage_pipeline.core import avro_binary, json_record
+from lineage_pipeline.core.avro_schema import parse_record
+from lineage_pipeline.core.record_schema import RecordSchema
+from lineage_pipeline.core.record_values import Undecodable
+
+MAX_ERROR_LENGTH: Final = 500
+PayloadReader = Callable[[bytes], list[Any]]
+
+
+class PayloadDecoder:
+    """Decodes payload by payload. A payload that cannot be decoded is an error text, never an exception."""
+
+    def __init__(self, schema: RecordSchema) -> None:
+        self._read = payload_reader(schema.format, schema.text)
+        self._nothing = [None] * len(schema.columns)
+
+    def decode(self, payload: bytes | None) -> tuple[list[Any], str | None]:
+        """Values as `schema.columns` and None; or None everywhere and an error `<class>: <detail>`.
+
+        A None payload is a tombstone: all None, no error.
+        """
+        if payload is None:
+            return self._nothing, None
+        try:
+            return self._read(payload), None
+        except Exception as caught:  # noqa: BLE001 - every failure of a record is its row in the quarantine
+            return self._nothing, error_text(caught)
+
+
+def payload_reader(record_format: str, schema_text: str) -> PayloadReader:
+    """The reader of whole payloads of that format; it raises Undecodable, or anything else for a defect of its own."""
+    if record_format == "raw":
+        return lambda payload: [payload]
+    record, _ = parse_record(schema_text)
+    return avro_binary.record_reader(record) if record_format == "avro" else json_record.record_reader(record)
+
+
+def error_text(caught: Exception) -> str:
+    """The error of a record: `<class>: <detail>`, short, always valid UTF-8."""
+    if isinstance(caught, Undecodable):
+        text = f"{caught.error_class}: {caught.detail}"
+    elif isinstance(caught, MemoryError):
+        text = "out-of-memory: the record does not fit"
+    elif isinstance(caught, RecursionError):
+        text = "too-deep: nested too deeply"
+    else:
+        text = f"internal: {type(caught).__name__}"
+    return text.encode(errors="backslashreplace").decode()[:MAX_ERROR_LENGTH]
