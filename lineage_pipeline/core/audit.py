@@ -31,7 +31,11 @@ def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datet
             # what short windows leave open is judged by two looks, like a hole
             watched = one.decision.holes.union(RangeSet.of(*(part for s in one.decision.short for part in s.loose)))
             seen[one.partition] = ObservedPartition(
-                offsets.last_stable, offsets.high_watermark, offsets.committed, watched
+                last_stable=offsets.last_stable,
+                high_watermark=offsets.high_watermark,
+                committed=offsets.committed,
+                holes=watched,
+                log_start=offsets.log_start,
             )
     return Observation(finished_at, seen)
 

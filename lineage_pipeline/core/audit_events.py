@@ -110,9 +110,10 @@ def _resolutions(look: Look, state: LedgerState) -> list[Event]:
     # without knowing of transactions, what the log's start has passed only seems to have been records: never kept
     guessed = set() if look.evidence.memory.transactional else {"expired"}
     new = [one for one in look.evidence.memory.resolutions if one not in known and one.cause not in guessed]
-    together: dict[tuple[int, str, str, str], list[Resolution]] = {}
+    together: dict[tuple[object, ...], list[Resolution]] = {}
     for one in still_holding(tuple(new), snapshot.partitions):
-        together.setdefault((one.partition, one.offset_class, one.cause, one.evidence), []).append(one)
+        said = (one.partition, one.offset_class, one.cause, one.evidence, one.first_timestamp)
+        together.setdefault(said, []).append(one)
     return [
         HoleResolved(
             at=look.finished_at,
@@ -121,6 +122,7 @@ def _resolutions(look: Look, state: LedgerState) -> list[Event]:
             offset_class=same[0].offset_class,
             cause=same[0].cause,
             evidence=same[0].evidence,
+            first_timestamp=same[0].first_timestamp,
         )
         for same in together.values()
     ]

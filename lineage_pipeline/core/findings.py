@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from lineage_pipeline.core.baseline import FROM_INDEX
 from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.deployment import by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
+from lineage_pipeline.core.expiry import Deadline, Expiry
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 
 Severity = Literal["info", "warn", "error"]
+
+_HALF, _TENTH = 0.5, 0.1  # of the time that the log keeps a record: from here on a remark, an error
+_READ_AT_MOST = 1_000  # ranges of one partition whose time left is worked out
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One remark; `partition` is None when it concerns the topic."""
+    """One remark; `partition` is None when it concerns the topic. `data`: its figures, as docs/audit.md lists them."""
 
     kind: str
     severity: Severity
     partition: int | None
     text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ...]) -> tuple[Finding, ...]:
+def find(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ...], expiry: Expiry) -> tuple[Finding, ...]:
     """All remarks about the topic, then about each partition in order."""
     found = [*_about_topic(evidence, decisions)]
     for decision in decisions:
         found += _about_partition(evidence, decision)
+        found += _about_time(decision, expiry)
     return tuple(found)
 
 
@@ -90,13 +97,58 @@ def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> It
             yield Finding("accepted", "info", number, f"{tile.ranges.total} offsets {tile.evidence}")
 
 
-def _once_accepted(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
-    """Once a person took something on, every later report says so, also when the records came after all."""
-    still = decision.ranges_of("accepted")
-    for one in evidence.memory.acceptances:
-        if one.partition == decision.partition and not len(still.clip(one.range.start, one.range.end)):
-            text = f"{one.range} was accepted by {one.author} ({one.reason}) and is accounted for now"
-            yield Finding("accepted", "info", one.partition, text)
+def _about_time(decision: PartitionDecision, expiry: Expiry) -> Iterator[Finding]:
+    """What the log will not keep for long: records that a repair needs, and offsets that nobody has read yet."""
+    repairable, unread = _of_cause(decision, "repairable"), _unread(decision)
+    if not len(repairable) and not len(unread):
+        return
+    known = expiry.partition(decision.partition)
+    deadlines = [(one, known.of_readable(one)) for one in _first(repairable)]
+    yield from _expiring("repair-expiring", decision.partition, deadlines, "{} can be repaired, but not for long")
+    deadlines = [(one, known.of_unread(one)) for one in _first(unread)]
+    text = "what {} hold is not known yet, and the log will not keep it for long"
+    yield from _expiring("evidence-expiring", decision.partition, deadlines, text)
+
+
+def _expiring(
+    kind: str, partition: int, deadlines: list[tuple[OffsetRange, Deadline | None]], text: str
+) -> Iterator[Finding]:
+    soon = [(one, found) for one, found in deadlines if found is not None and found.share <= _HALF]
+    if not soon:
+        return
+    _, first = min(soon, key=lambda pair: pair[1].until)
+    count = sum(len(one) for one, _ in soon)
+    told = f"{text.format(f'{count} offsets')}: {first.text}"
+    data = {
+        "until": f"{first.until:%Y-%m-%dT%H:%M:%SZ}",
+        "seconds_left": int(first.left),
+        "basis": first.basis,
+        "offsets": count,
+    }
+    yield Finding(kind, "error" if first.share <= _TENTH else "warn", partition, told, data)
+
+
+def _of_cause(decision: PartitionDecision, cause: str) -> RangeSet:
+    found = RangeSet()
+    for tile in decision.tiles:
+        if tile.cause == cause:
+            found = found.union(tile.ranges)
+    return found
+
+
+def _unread(decision: PartitionDecision) -> RangeSet:
+    """Offsets that may be lost and of which the log could still tell; what it told already stays told."""
+    found = RangeSet()
+    for tile in decision.tiles:
+        unknown = tile.offset_class == "unknown" and tile.cause in {"unresolved", "budget", "broker-unreachable"}
+        if unknown or tile.cause in {"suspected", "stalled"}:
+            found = found.union(tile.ranges)
+    return found
+
+
+def _first(ranges: RangeSet) -> list[OffsetRange]:
+    """The lowest of them, which the log loses first."""
+    return [one for _, one in zip(range(_READ_AT_MOST), ranges, strict=False)]
 
 
 def _ranges(count: int) -> str:

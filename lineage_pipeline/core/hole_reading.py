@@ -6,7 +6,7 @@ Holes that lie close together are read in one pass: a transactional topic has a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from typing import Literal
 
@@ -181,7 +181,7 @@ def still_holding(resolutions: tuple[Resolution, ...], partitions: Mapping[int, 
                 held.append(Resolution(one.partition, gone, "missing", "expired", text))
             if cut < one.range.end:
                 left = OffsetRange(cut, one.range.end)
-                held.append(Resolution(one.partition, left, "missing", "repairable", one.evidence))
+                held.append(replace(one, range=left))
     return held
 
 

@@ -7,7 +7,7 @@ there or the log's start passed it. Parts of one hole may have different causes;
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
@@ -112,7 +112,7 @@ class _PartitionHoles:
         self._expired(then, now)
         if self._log_was_replaced(then, now):
             return self.resolutions
-        self._claim(self.readable, "missing", "repairable", self._repairable)
+        self._claim_readable()
         self._gaps(now)
         self._not_passed()
         return self.resolutions
@@ -121,15 +121,21 @@ class _PartitionHoles:
         self._claim(self.left, "unknown", cause, text)
         return self.resolutions
 
-    def _claim(
-        self, ranges: RangeSet, offset_class: OffsetClass, cause: str, text: str | Callable[[OffsetRange], str]
-    ) -> None:
+    def _claim(self, ranges: RangeSet, offset_class: OffsetClass, cause: str, text: str) -> None:
+        taken = self._taken(ranges)
+        self.resolutions += [Resolution(self.partition, one, offset_class, cause, text) for one in taken]
+
+    def _claim_readable(self) -> None:
+        for one in self._taken(self.readable):
+            stamps = self._timestamps(one)
+            text = _readable_text(len(one), stamps)
+            first = min((stamp for stamp in stamps if stamp is not None), default=None)
+            self.resolutions.append(Resolution(self.partition, one, "missing", "repairable", text, first))
+
+    def _taken(self, ranges: RangeSet) -> RangeSet:
         taken = self.left.intersection(ranges)
         self.left = self.left.difference(taken)
-        self.resolutions += [
-            Resolution(self.partition, one, offset_class, cause, text if isinstance(text, str) else text(one))
-            for one in taken
-        ]
+        return taken
 
     def _expired(self, then: PartitionOffsets, now: PartitionOffsets) -> None:
         """What the log's start has passed. Whether records were there is known only where one was read."""
@@ -244,35 +250,24 @@ class _PartitionHoles:
         ]
         return min(ends, default=self._end())
 
-    def _repairable(self, one: OffsetRange) -> str:
-        first, last = self._timestamps(one)
-        many = "1 record is" if len(one) == 1 else f"{len(one)} records are"
-        text = f"{many} readable from the broker"
-        if first is None or last is None:
-            return text
-        between = _shown(first) if first == last else f"{_shown(first)} to {_shown(last)}"
-        return f"{text} (Kafka timestamp {between}){self._time_left(first)}"
-
     def _timestamps(self, one: OffsetRange) -> tuple[int | None, int | None]:
         """Of the first and the last record of a range in which every offset was found."""
         first, last = (self.runs[bisect_right(self.run_starts, at) - 1] for at in (one.start, one.end - 1))
         return first.first_timestamp, last.last_timestamp
 
-    def _time_left(self, first: int) -> str:
-        retention = self._config("retention.ms")
-        if retention is None:
-            return ""
-        if int(retention) < 0:
-            return "; retention.ms sets no limit"
-        until = first + int(retention)
-        left = until / 1000 - self.knowing.finished_at.timestamp()
-        if left <= 0:
-            return "; retention.ms lets the broker remove them at any time"
-        return f"; retention.ms keeps them until {_shown(until)}, {_span(left)} from this look"
-
 
 def _below(offset: int | None) -> RangeSet:
     return RangeSet.of((0, offset)) if offset else EMPTY
+
+
+def _readable_text(count: int, stamps: tuple[int | None, int | None]) -> str:
+    many = "1 record is" if count == 1 else f"{count} records are"
+    text = f"{many} readable from the broker"
+    first, last = stamps
+    if first is None or last is None:
+        return text
+    between = _shown(first) if first == last else f"{_shown(first)} to {_shown(last)}"
+    return f"{text} (Kafka timestamp {between})"
 
 
 def _shown(millis: int) -> str:
@@ -283,11 +278,3 @@ def _shown(millis: int) -> str:
         )
     except OverflowError:
         return f"{millis} ms"
-
-
-def _span(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

@@ -32,6 +32,7 @@ from lineage_pipeline.core.ledger_events import (
 from lineage_pipeline.core.memory import Acceptance, Memory, Observation, Resolution
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
 
+_RUNGS = 16  # doublings of max_delay: a year and more
 KNOWN_FOLDS = 64  # digests: more than audits that can be under way at once
 
 
@@ -67,7 +68,7 @@ class LedgerState:
         return Memory(
             observations=tuple(Observation(one.finished_at, one.partitions) for one in self.looks if one.partitions),
             resolutions=tuple(
-                Resolution(one.partition, part, one.offset_class, one.cause, one.evidence)
+                Resolution(one.partition, part, one.offset_class, one.cause, one.evidence, one.first_timestamp)
                 for one in self.resolutions
                 for part in one.ranges
             ),
@@ -196,7 +197,7 @@ def _with_resolution(known: tuple[HoleResolved, ...], event: HoleResolved) -> tu
     """Ranges of one partition of which the same was said are one: a transactional topic has thousands of markers."""
 
     def said(one: HoleResolved) -> tuple[object, ...]:
-        return one.partition, one.offset_class, one.cause, one.evidence
+        return one.partition, one.offset_class, one.cause, one.evidence, one.first_timestamp
 
     for index, one in enumerate(known):
         if said(one) == said(event):
@@ -243,8 +244,9 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
 def thinned(looks: tuple[Looked, ...], settle: float, max_delay: float) -> tuple[Looked, ...]:
     """The looks that later audits can need: the newest, and behind it one for about every quarter of settle.
 
-    Beyond `settle` one for every quarter of max_delay, and one beyond both. Walking from the oldest keeps frequent
-    audits from pushing every look out before it is old enough to count.
+    Beyond `settle` one for every quarter of max_delay, and one beyond both; behind that, to measure how long the log
+    keeps records, one for every doubling of the age. Walking from the oldest keeps frequent audits from pushing every
+    look out before it is old enough to count.
     """
     if not looks:
         return ()
@@ -252,13 +254,29 @@ def thinned(looks: tuple[Looked, ...], settle: float, max_delay: float) -> tuple
     newest = ordered[-1].finished_at
     limit = timedelta(seconds=max(settle, max_delay))
     old = [one for one in ordered if newest - one.finished_at > limit]
-    kept = old[-1:]
+    kept = [*_rungs(old[:-1], newest, limit), *old[-1:]]
     for one in ordered[len(old) : -1]:
         recent = newest - one.finished_at <= timedelta(seconds=2 * settle)
         step = timedelta(seconds=(settle if recent else max_delay) / 4)
         if not kept or one.finished_at - kept[-1].finished_at >= step:
             kept.append(one)
     return (*kept, ordered[-1])
+
+
+def _rungs(looks: list[Looked], newest: datetime, limit: timedelta) -> list[Looked]:
+    """The oldest look of every doubling of the age from `limit` on, as far as the broker was read.
+
+    Their holes are left out: what was no hole in between has to be seen twice again.
+    """
+    found: dict[int, Looked] = {}
+    for one in looks:
+        rung = int((newest - one.finished_at) / limit).bit_length()
+        if one.partitions and rung <= _RUNGS:
+            found.setdefault(rung, one)
+    return [
+        replace(one, partitions={number: replace(seen, holes=EMPTY) for number, seen in one.partitions.items()})
+        for one in found.values()
+    ]
 
 
 def united(one: PartitionRanges, other: PartitionRanges) -> dict[int, RangeSet]:

@@ -105,7 +105,10 @@ class LogTruncated:
 
 @dataclass(frozen=True)
 class HoleResolved:
-    """What re-reading showed; it cannot be shown again once retention has passed it."""
+    """What re-reading showed; it cannot be shown again once retention has passed it.
+
+    `first_timestamp`: the earliest Kafka timestamp among records that were read, in ms; None when none is known.
+    """
 
     at: datetime
     partition: int
@@ -113,6 +116,7 @@ class HoleResolved:
     offset_class: OffsetClass
     cause: str
     evidence: str
+    first_timestamp: int | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ _KINDS: dict[str, type[Any]] = {
     "proven": Proven,
     "reached": Reached,
 }
+# fields that earlier versions did not have: an entry of theirs says nothing about them
+_ADDED = {"hole-resolved": {"first_timestamp": None}}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -75,6 +77,7 @@ def parse_event(line: str) -> Event:
     if not isinstance(name, str) or name not in _KINDS:
         raise LedgerError(f"event {str(name)[:80]!r} is not known to this version")
     kind = _KINDS[name]
+    raw = {**_ADDED.get(name, {}), **raw}
     names = [one.name for one in fields(kind)]
     if set(raw) != {"event", *names}:
         raise LedgerError(f"event {name!r} has not exactly the fields {', '.join(names)}")
@@ -112,6 +115,12 @@ def _text(value: Any) -> str:
 def _whole(value: Any, limit: int = MAX_END) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
         raise ValueError(f"{value!r} is not 0 to {limit}")
+    return value
+
+
+def _millis(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value!r} is no timestamp")
     return value
 
 
@@ -163,9 +172,10 @@ def _read_incarnation(value: Any) -> Incarnation:
 
 
 def _read_seen(value: Any) -> ObservedPartition:
-    last_stable, high_watermark, committed, holes = value
+    last_stable, high_watermark, committed, holes, *added = value
     end = _optional(_whole)
-    return ObservedPartition(end(last_stable), end(high_watermark), end(committed), _read_ranges(holes))
+    (log_start,) = added or [None]  # earlier versions did not keep it
+    return ObservedPartition(end(last_stable), end(high_watermark), end(committed), _read_ranges(holes), end(log_start))
 
 
 def _read_proven(value: Any) -> tuple[int, datetime]:
@@ -177,15 +187,20 @@ def _write_ranges(value: RangeSet) -> list[list[int]]:
     return [[start, end] for start, end in zip(value.starts.tolist(), value.ends.tolist(), strict=True)]
 
 
+def _write_seen(value: ObservedPartition) -> list[Any]:
+    return [
+        *(value.last_stable, value.high_watermark, value.committed),
+        *(_write_ranges(value.holes), value.log_start),
+    ]
+
+
 _TEXT = _Codec(_text, _text)
 _TIME = _Codec(time_text, parse_time)
 _NUMBER = _Codec(_whole, _whole)
 _RANGES = _Codec(_write_ranges, _read_ranges)
 _INCARNATION = _Codec(lambda value: [value.cluster_id, value.topic_id], _read_incarnation)
 _NO_INCARNATION = _Codec(_optional(_INCARNATION.write), _optional(_read_incarnation))
-_SEEN = _Codec(
-    lambda value: [value.last_stable, value.high_watermark, value.committed, _write_ranges(value.holes)], _read_seen
-)
+_SEEN = _Codec(_write_seen, _read_seen)
 _PROVEN = _Codec(lambda value: [value[0], time_text(value[1])], _read_proven)
 _CODECS: dict[str, _Codec] = {
     **dict.fromkeys(("at", "began_at", "finished_at"), _TIME),
@@ -197,6 +212,7 @@ _CODECS: dict[str, _Codec] = {
     "incarnation": _INCARNATION,
     "gap-accepted.incarnation": _NO_INCARNATION,
     "gap.incarnation": _NO_INCARNATION,
+    "first_timestamp": _Codec(_optional(_millis), _optional(_millis)),
     "looks": _NUMBER,
     "open_gaps": _by_partition(_RANGES),
     "high_watermarks": _by_partition(_NUMBER),

@@ -12,12 +12,16 @@ from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
 @dataclass(frozen=True)
 class ObservedPartition:
-    """What one earlier look saw of one partition: the ends of that time, and the due offsets nobody accounted for."""
+    """What one earlier look saw of one partition: the ends of that time, and the due offsets nobody accounted for.
+
+    `log_start` is None in looks that older versions kept.
+    """
 
     last_stable: int | None = None
     high_watermark: int | None = None
     committed: int | None = None
     holes: RangeSet = EMPTY
+    log_start: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,17 @@ class Observation:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What re-reading a hole showed: its class, cause and the sentence that goes into the report."""
+    """What re-reading a hole showed: its class, cause and the sentence that goes into the report.
+
+    `first_timestamp`: the earliest Kafka timestamp of records that were read, in ms; None when none is known.
+    """
 
     partition: int
     range: OffsetRange
     offset_class: OffsetClass
     cause: str
     evidence: str
+    first_timestamp: int | None = None
 
 
 @dataclass(frozen=True)

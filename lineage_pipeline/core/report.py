@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lineage_pipeline.core.classes import CLASSES, OffsetClass, Verdict, worst
 from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.evidence import AuditEvidence, BookStatus
+from lineage_pipeline.core.expiry import Expiry
 from lineage_pipeline.core.findings import Finding, find
 from lineage_pipeline.core.offsets import OffsetRange
 
@@ -22,12 +23,17 @@ EXIT_CODES: dict[Verdict, int] = {"complete": 0, "loss": 1, "undetermined": 3}
 
 @dataclass(frozen=True)
 class ReportedRange:
-    """One maximal range that is not simply indexed; `range_class` is an offset class or `duplicated`."""
+    """One maximal range that is not simply indexed; `range_class` is an offset class or `duplicated`.
+
+    `repairable_until`: when the log may drop the first of these records at the earliest, aware UTC; None for anything
+    but missing(repairable), and where no limit is known.
+    """
 
     range: OffsetRange
     range_class: OffsetClass | Literal["duplicated"]
     cause: str | None
     evidence: str
+    repairable_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,12 @@ class AuditReport:
     problems: tuple[str, ...]
 
     @property
+    def repairable_until(self) -> datetime | None:
+        """The earliest of the ranges': after it not everything that is missing can be put back."""
+        known = [ranged.repairable_until for one in self.partitions for ranged in one.ranges]
+        return min((one for one in known if one is not None), default=None)
+
+    @property
     def exit_code(self) -> int:
         """0 complete, 1 loss, 3 undetermined."""
         return EXIT_CODES[self.verdict]
@@ -75,24 +87,32 @@ class AuditReport:
             "topic": self.topic,
             "cluster_id": self.cluster_id,
             "topic_id": self.topic_id,
-            "audited_at": self.audited_at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "audited_at": iso_seconds(self.audited_at),
             "books": dict(self.books),
             "state": self.state,
             "verdict": self.verdict,
             "totals": dict(self.totals),
             "partitions": [_partition_json(one) for one in self.partitions],
             "findings": [
-                {"kind": one.kind, "severity": one.severity, "partition": one.partition, "text": one.text}
+                {
+                    "kind": one.kind,
+                    "severity": one.severity,
+                    "partition": one.partition,
+                    "text": one.text,
+                    "data": dict(one.data),
+                }
                 for one in self.findings
             ],
             "problems": list(self.problems),
+            "repairable_until": iso_seconds(self.repairable_until),
         }
 
 
 def build_report(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ...]) -> AuditReport:
     """The report over all partitions' decisions. Without any partition the verdict is undetermined."""
     snapshot = evidence.broker.snapshot
-    partitions = tuple(_partition(decision) for decision in decisions)
+    expiry = Expiry(evidence)
+    partitions = tuple(_partition(decision, expiry) for decision in decisions)
     topic_wide: list[Verdict] = ["undetermined"] if evidence.problems else []
     problems = [evidence.partition_problem(one.partition) for one in partitions]
     return AuditReport(
@@ -105,12 +125,17 @@ def build_report(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         verdict=worst([*(one.verdict for one in partitions), *topic_wide]),
         totals={key: sum(one.counts[key] for one in partitions) for key in TOTALS},
         partitions=partitions,
-        findings=find(evidence, decisions),
+        findings=find(evidence, decisions, expiry),
         problems=(*evidence.problems, *(problem for problem in problems if problem)),
     )
 
 
-def _partition(decision: PartitionDecision) -> PartitionReport:
+def iso_seconds(moment: datetime | None) -> str | None:
+    """`2026-11-22T22:00:00Z`; None stays None."""
+    return None if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _partition(decision: PartitionDecision, expiry: Expiry) -> PartitionReport:
     sizes: dict[str, int] = {name: decision.ranges_of(name).total for name in CLASSES}
     span = decision.end - decision.baseline.offset
     if sum(sizes.values()) != span:
@@ -129,14 +154,16 @@ def _partition(decision: PartitionDecision) -> PartitionReport:
         end=decision.end,
         complete_through=decision.complete_through,
         counts={key: counts[key] for key in TOTALS},
-        ranges=_reported(decision),
+        ranges=_reported(decision, expiry),
         decision=decision,
     )
 
 
-def _reported(decision: PartitionDecision) -> tuple[ReportedRange, ...]:
+def _reported(decision: PartitionDecision, expiry: Expiry) -> tuple[ReportedRange, ...]:
     found = [
-        ReportedRange(one, tile.offset_class, tile.cause, text)
+        _repairable(decision.partition, one, text, expiry)
+        if tile.cause == "repairable"
+        else ReportedRange(one, tile.offset_class, tile.cause, text)
         for tile in decision.tiles
         if tile.offset_class != "indexed" and tile.cause != "in-flight"
         for one, text in tile.told()
@@ -147,6 +174,14 @@ def _reported(decision: PartitionDecision) -> tuple[ReportedRange, ...]:
         text = f"accounted for {'up to ' if len(set(part.depths.tolist())) > 1 else ''}{times} times"
         found.append(ReportedRange(one, "duplicated", None, text))
     return tuple(sorted(found, key=lambda one: (one.range, one.range_class)))
+
+
+def _repairable(partition: int, one: OffsetRange, text: str, expiry: Expiry) -> ReportedRange:
+    known = expiry.partition(partition)
+    deadline = known.of_readable(one)
+    kept = known.sentence(deadline)
+    told = f"{text}; {kept}" if kept else text
+    return ReportedRange(one, "missing", "repairable", told, deadline.until if deadline else None)
 
 
 def _partition_json(one: PartitionReport) -> dict[str, Any]:
@@ -164,6 +199,7 @@ def _partition_json(one: PartitionReport) -> dict[str, Any]:
                 "class": ranged.range_class,
                 "cause": ranged.cause,
                 "evidence": ranged.evidence,
+                "repairable_until": iso_seconds(ranged.repairable_until),
             }
             for ranged in one.ranges
         ],

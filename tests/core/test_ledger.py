@@ -33,7 +33,7 @@ from lineage_pipeline.core.ledger_events import (
 )
 from lineage_pipeline.core.ledger_json import event_line, parse_event
 from lineage_pipeline.core.memory import ObservedPartition
-from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.errors import LedgerError
 
 NOW = datetime(2026, 11, 22, 22, 0, tzinfo=timezone.utc)
@@ -52,7 +52,7 @@ texts = st.text(max_size=8)
 incarnations = st.sampled_from([A, B, Incarnation("d", None)])
 verdicts = st.sampled_from(["complete", "undetermined", "loss"])
 maybe = st.none() | offsets
-seen = st.builds(ObservedPartition, maybe, maybe, maybe, range_sets)
+seen = st.builds(ObservedPartition, maybe, maybe, maybe, range_sets, maybe)
 looks = st.builds(
     lambda at, *rest: Looked(at, at + timedelta(seconds=1), *rest),
     times,
@@ -70,7 +70,9 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(WritersSeen, st.lists(texts, max_size=2).map(tuple)),
     st.builds(FilesVanished, times, by_partition),
     st.builds(LogTruncated, times, by_partition),
-    st.builds(HoleResolved, times, partitions, range_sets.filter(len), st.just("explained"), st.just("aborted"), texts),
+    st.builds(
+        HoleResolved, times, partitions, range_sets.filter(len), st.just("explained"), st.just("aborted"), texts, maybe
+    ),
     st.builds(GapAccepted, times, st.none() | incarnations, partitions, st.just(OffsetRange(3, 9)), texts, texts),
     st.builds(
         GapChanged,
@@ -100,7 +102,7 @@ def test_an_event_is_one_line_and_comes_back_as_it_was(event: Event) -> None:
 @given(facts | reached)
 def test_a_field_more_or_less_is_refused(event: Event) -> None:
     raw = json.loads(event_line(event))
-    name = next(key for key in raw if key != "event")
+    name = next(key for key in raw if key != "event")  # no field that was added later comes first
     for changed in ({**raw, "meaning": 1}, {key: value for key, value in raw.items() if key != name}):
         with pytest.raises(LedgerError, match="exactly the fields"):
             parse_event(json.dumps(changed))
@@ -135,6 +137,10 @@ def test_a_value_that_cannot_be_is_refused(line: str) -> None:
         parse_event(line)
 
 
+def without_holes(look: Looked) -> Looked:
+    return replace(look, partitions={one: replace(seen, holes=EMPTY) for one, seen in look.partitions.items()})
+
+
 def unthinned(state: LedgerState) -> LedgerState:
     return replace(state, looks=())
 
@@ -145,7 +151,8 @@ def test_a_checkpoint_says_what_all_events_before_it_said(events: list[Event]) -
     state = replay(events)
     again = replay(condensed(state, SETTLE, MAX_DELAY))
     assert unthinned(again) == unthinned(state)
-    assert all(one in state.looks for one in again.looks)
+    known = [*state.looks, *map(without_holes, state.looks)]
+    assert all(one in known for one in again.looks)
     if state.looks:
         assert again.looks[-1].finished_at == max(one.finished_at for one in state.looks)
 
@@ -169,6 +176,43 @@ def test_frequent_audits_never_push_out_the_look_that_counts(gaps: list[int]) ->
                 assert late <= MAX_DELAY / 2
     assert len(kept) <= 16
     assert kept[-1] is all_looks[-1]
+
+
+def test_a_look_of_every_age_stays_to_measure_how_long_the_log_keeps_records() -> None:
+    """Audits every five minutes for forty days: few looks are kept, and behind each age there is one not much older."""
+    at, kept = NOW, ()
+    for number in range(40 * 288):
+        at += timedelta(minutes=5)
+        seen = ObservedPartition(9, 9, 9, RangeSet.of((1, 2)), log_start=number)
+        kept = thinned((*kept, Looked(at, at, "complete", "full", {}, {0: seen})), SETTLE, MAX_DELAY)
+        ages = [(at - one.finished_at).total_seconds() for one in kept]
+        oldest = 300.0 * number
+        age = 2 * MAX_DELAY
+        while 4 * age <= oldest:
+            assert any(age <= one <= 4 * age for one in ages), (number, age, ages)
+            age *= 2
+    assert len(kept) <= 16 + 16
+    old = [one for one in kept if (at - one.finished_at).total_seconds() > 2 * MAX_DELAY]
+    assert len(old) > 8
+    assert all(not len(one.partitions[0].holes) for one in old)  # what once was a hole needs two looks again
+    assert old[0].partitions[0].log_start is not None
+
+
+def test_what_a_version_without_log_starts_and_timestamps_wrote_is_still_read() -> None:
+    look = (
+        '{"event":"looked","began_at":"2026-11-22T22:00:00.000000Z","finished_at":"2026-11-22T22:00:00.000000Z",'
+        '"verdict":"complete","listing":"full","index_ends":{},"partitions":{"0":[9,9,null,[[1,2]]]}}'
+    )
+    seen = parse_event(look)
+    assert isinstance(seen, Looked)
+    assert seen.partitions[0] == ObservedPartition(9, 9, None, RangeSet.of((1, 2)), log_start=None)
+    hole = (
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"missing","cause":"repairable","evidence":"x"}'
+    )
+    found = parse_event(hole)
+    assert isinstance(found, HoleResolved)
+    assert found.first_timestamp is None
 
 
 def test_a_baseline_is_resolved_once() -> None:

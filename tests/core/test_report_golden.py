@@ -48,14 +48,15 @@ def test_the_keys_are_those_of_the_contract() -> None:
     report = audit(CASES["audit-loss.json"]).to_json()
     assert list(report) == [
         *("format", "topic", "cluster_id", "topic_id", "audited_at", "books", "state", "verdict", "totals"),
-        *("partitions", "findings", "problems"),
+        *("partitions", "findings", "problems", "repairable_until"),
     ]
     assert list(report["totals"]) == list(TOTALS)
     assert list(report["partitions"][0]) == [
         *("partition", "verdict", "baseline", "end", "complete_through"), *TOTALS, "ranges",
     ]  # fmt: skip
-    assert all(list(one) == ["start", "end", "class", "cause", "evidence"] for one in report["partitions"][0]["ranges"])
-    assert all(list(one) == ["kind", "severity", "partition", "text"] for one in report["findings"])
+    keys = ["start", "end", "class", "cause", "evidence", "repairable_until"]
+    assert all(list(one) == keys for one in report["partitions"][0]["ranges"])
+    assert all(list(one) == ["kind", "severity", "partition", "text", "data"] for one in report["findings"])
     assert report["audited_at"] == "2026-11-22T22:00:00Z"
 
 
