@@ -57,7 +57,9 @@ def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]
         raise UsageError(
             f"books {shown}: this version audits `index` or `index,broker`; the index is always one of them"
         )
-    rules = AuditRules(settings.settle_seconds(topic), topic.max_delay, topic.baseline, topic.isolation)
+    rules = AuditRules(
+        settings.settle_seconds(topic), topic.max_delay, topic.baseline, topic.isolation, topic.quarantine_limit
+    )
     index = index_path(settings, topic)
     if "broker" not in chosen:
         return AuditRequest(index, None, topic.group, rules, plan=state_plan(settings, topic))

@@ -125,6 +125,8 @@ class TopicSettings(_Model):
     record_schema: Path | None = Field(default=None, alias="schema")
     settle: Annotated[int, Field(ge=1)] | None = None
     max_delay: Annotated[int, Field(ge=1)] = 900
+    # Which part of the records may go to quarantine before the audit says so: 0.01 is one in a hundred.
+    quarantine_limit: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01
     retention: Retention = Retention()
     baseline: Literal["earliest", "seeded"] | dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (
         "earliest"

@@ -229,12 +229,12 @@ def test_the_request_follows_the_settings(tmp_path: Path) -> None:
         "lake: /lake\n"
         "checkpoint_interval: 5\n"
         "topics:\n"
-        "  - {name: a, baseline: {0: 7}, isolation: read_uncommitted, max_delay: 50}\n"
+        "  - {name: a, baseline: {0: 7}, isolation: read_uncommitted, max_delay: 50, quarantine_limit: 0.05}\n"
         "  - {name: b, settle: 33, paths: {offset_index: /elsewhere}}\n"
     )
     settings = load_settings({}, config)
     first, second = (audit_request(settings, topic, ["index"]) for topic in settings.topics)
-    assert first.rules == AuditRules(15.0, 50, {0: 7}, "read_uncommitted")
+    assert first.rules == AuditRules(15.0, 50, {0: 7}, "read_uncommitted", 0.05)
     assert (second.rules.settle, second.broker) == (33.0, None)
     assert index_path(settings, settings.topic("a")).sole
 

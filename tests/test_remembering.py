@@ -602,6 +602,19 @@ def test_the_watermark_goes_back_when_a_file_vanishes(lake: Lake) -> None:
     assert lake.stored()["partitions"] == [{"partition": 0, "offset": 10, "time": "2026-11-23T09:00:00Z"}]
 
 
+def test_a_burst_in_quarantine_is_found_behind_a_long_history(lake: Lake) -> None:
+    lake.rows(run(0, 0, 100_000))
+    lake.end(100_000)
+    lake.audit()
+    lake.wait(MAX_DELAY)
+    lake.rows(run(0, 100_000, 100_200, quarantined_count=100))
+    lake.end(100_200)
+    (found,) = [one for one in lake.audit().findings if one.kind == "quarantine-rate"]
+    assert (found.data["quarantined"], found.data["records"]) == (100, 200)
+    lake.wait(MAX_DELAY)
+    assert not [one for one in lake.audit().findings if one.kind == "quarantine-rate"]
+
+
 # ---- the command
 
 

@@ -71,6 +71,8 @@ def _looked(look: Look) -> Looked:
     ours = look.evidence.incarnation_problem is None
     seen = observation(look.evidence, look.report, look.finished_at) if ours else None
     ends = {one: rows.bounds.end for one, rows in sorted(look.evidence.index.coverage.items()) if rows.bounds}
+    rows = look.evidence.index.coverage.values()
+    counted = (sum(one.records for one in rows), sum(one.quarantined for one in rows))
     return Looked(
         began_at=look.evidence.audited_at,
         finished_at=look.finished_at,
@@ -78,6 +80,7 @@ def _looked(look: Look) -> Looked:
         listing=look.listing,
         index_ends=ends,
         partitions=dict(seen.partitions) if seen is not None else {},
+        counted=counted if look.evidence.index.status == "read" else None,
     )
 
 

@@ -77,6 +77,11 @@ class PartitionCoverage:
     quarantined: int = 0
 
     @property
+    def records(self) -> int:
+        """How many records the rows count, duplicates included."""
+        return self.exact.total + self.repeats.surplus() + exact_sum(self.windows.counts)
+
+    @property
     def bounds(self) -> OffsetRange | None:
         """From the smallest offset of any row to the end of the largest; None without rows."""
         known = [bounds for bounds in (self.exact.bounds, self.windows.ranges().bounds) if bounds]

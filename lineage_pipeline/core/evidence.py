@@ -46,12 +46,16 @@ class BrokerEvidence:
 
 @dataclass(frozen=True)
 class AuditRules:
-    """What the settings say. `settle` and `max_delay` in seconds; the baseline and isolation serve foreign indexes."""
+    """What the settings say. `settle` and `max_delay` in seconds; the baseline and isolation serve foreign indexes.
+
+    `quarantine_limit`: which part of the records, 0 to 1, may go to quarantine before it is a finding.
+    """
 
     settle: float = 180.0
     max_delay: float = 900.0
     baseline: Literal["earliest", "seeded"] | Mapping[int, int] = "seeded"
     isolation: Isolation = "read_committed"
+    quarantine_limit: float = 0.01
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from lineage_pipeline.core.baseline import FROM_INDEX
+from lineage_pipeline.core.classes import Tile
 from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.deployment import by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
-from lineage_pipeline.core.expiry import Deadline, Expiry
+from lineage_pipeline.core.expiry import Deadline, Expiry, shown, span
+from lineage_pipeline.core.memory import Counted
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 
 Severity = Literal["info", "warn", "error"]
 
 _HALF, _TENTH = 0.5, 0.1  # of the time that the log keeps a record: from here on a remark, an error
+_DAY = timedelta(days=1)
+_STARTS = 3  # of the job in a day: more look like a job that fails over and over
+_ENOUGH_RECORDS = 100  # fewer make no rate
 _READ_AT_MOST = 1_000  # ranges of one partition whose time left is worked out
 
 
@@ -51,9 +57,61 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding("empty-index", "warn", None, "the offset index holds no file of this topic: did the job run?")
     for remark in evidence.memory.remarks:
         yield Finding("sealed", "info", None, remark)
-    quarantined = sum(decision.coverage.quarantined for decision in decisions)
-    if quarantined:
-        yield Finding("quarantine", "warn", None, f"{quarantined} records went to quarantine")
+    yield from _about_writers(evidence)
+    yield from _about_quarantine(evidence)
+
+
+def _about_writers(evidence: AuditEvidence) -> Iterator[Finding]:
+    """Starts of the job in the last day: also of one that fails and starts over and over."""
+    jobs = by_jobs(evidence.index.deployments)
+    recent = [one for one in jobs if evidence.audited_at - one.started_at <= _DAY]
+    if len(jobs) < 2 or not recent:  # noqa: PLR2004 - the first writer changes nothing
+        return
+    newest = jobs[-1]
+    before = newest.previous or "no other"
+    text = f"writer {newest.writer} writes since {shown(newest.started_at)} ({newest.reason}), continuing {before}"
+    if len(recent) > 1:
+        text += f"; {len(recent)} starts of the job in the last 24 hours"
+    data = {
+        "writer": newest.writer,
+        "previous": newest.previous,
+        "reason": newest.reason,
+        "started_at": f"{newest.started_at:%Y-%m-%dT%H:%M:%SZ}",
+        "starts": len(recent),
+    }
+    yield Finding("writer-changed", "warn" if len(recent) > _STARTS else "info", None, text, data)
+
+
+def _about_quarantine(evidence: AuditEvidence) -> Iterator[Finding]:
+    rows = evidence.index.coverage.values()
+    now = Counted(evidence.audited_at, sum(one.records for one in rows), sum(one.quarantined for one in rows))
+    if not now.quarantined:
+        return
+    text = f"{now.quarantined} records went to quarantine"
+    yield Finding("quarantine", "warn", None, text, {"quarantined": now.quarantined, "records": now.records})
+    limit = evidence.rules.quarantine_limit
+    stretches = [(_since(evidence), now), (Counted(now.at, 0, 0), now)]  # lately, and altogether
+    for index, (before, after) in enumerate(stretches):
+        records, bad = after.records - before.records, after.quarantined - before.quarantined
+        if records >= _ENOUGH_RECORDS and bad > limit * records:
+            since = None if index else before.at
+            when = f" since {shown(since)}" if since else ""
+            told = f"{bad} of {records} records{when} went to quarantine: {bad / records:.2%}, the limit is {limit:.2%}"
+            data = {
+                "quarantined": bad,
+                "records": records,
+                "limit": limit,
+                "since": None if since is None else f"{since:%Y-%m-%dT%H:%M:%SZ}",
+            }
+            yield Finding("quarantine-rate", "error", None, told, data)
+            return
+
+
+def _since(evidence: AuditEvidence) -> Counted:
+    """The newest earlier look at least max_delay old, else the oldest; nothing counted when there is none."""
+    looks = sorted(evidence.memory.counted, key=lambda one: one.at)
+    old = [one for one in looks if (evidence.audited_at - one.at).total_seconds() >= evidence.rules.max_delay]
+    return (old[-1:] or looks[:1] or [Counted(evidence.audited_at, 0, 0)])[0]
 
 
 def _about_acceptances(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
@@ -92,9 +150,43 @@ def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> It
         if tile.cause == "stalled":
             yield Finding("stalled", "error", number, f"{tile.ranges.total} offsets stalled: {tile.evidence}")
         elif tile.cause == "open-transaction":
-            yield Finding("open-transaction", "warn", number, f"{tile.ranges.total} offsets: {tile.evidence}")
+            yield _about_transaction(evidence, number, tile)
         elif tile.offset_class == "accepted":
             yield Finding("accepted", "info", number, f"{tile.ranges.total} offsets {tile.evidence}")
+
+
+def _about_transaction(evidence: AuditEvidence, partition: int, tile: Tile) -> Finding:
+    """A transaction that is open is nothing special; one that stays open holds up everything behind it."""
+    since = stuck_since(evidence, partition)
+    waited = (evidence.audited_at - since).total_seconds() if since else 0.0
+    text = f"{tile.ranges.total} offsets: {tile.evidence}"
+    data = {
+        "offsets": tile.ranges.total,
+        "since": None if since is None else f"{since:%Y-%m-%dT%H:%M:%SZ}",
+        "seconds": int(waited),
+    }
+    if waited < evidence.rules.max_delay:
+        return Finding("open-transaction", "warn", partition, text, data)
+    text += (
+        f", for {span(waited)} at least: no reader that waits for commits gets past it until the transaction ends or is"
+        " aborted (kafka-transactions.sh find-hanging)"
+    )
+    return Finding("stuck-transaction", "error", partition, text, data)
+
+
+def stuck_since(evidence: AuditEvidence, partition: int) -> datetime | None:
+    """When an own look first saw the last stable offset where it still is, with records above it; None if none did."""
+    snapshot = evidence.broker.snapshot
+    now = snapshot.partitions.get(partition) if snapshot else None
+    since = None
+    for one in sorted(evidence.memory.observations, key=lambda look: look.observed_at, reverse=True):
+        seen = one.partitions.get(partition)
+        if seen is None or now is None or one.observed_at > evidence.audited_at:
+            continue
+        if seen.last_stable is None or seen.last_stable != now.last_stable or seen.high_watermark == seen.last_stable:
+            break
+        since = one.observed_at
+    return since
 
 
 def _about_time(decision: PartitionDecision, expiry: Expiry) -> Iterator[Finding]:

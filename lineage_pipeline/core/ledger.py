@@ -29,7 +29,7 @@ from lineage_pipeline.core.ledger_events import (
     Reached,
     WritersSeen,
 )
-from lineage_pipeline.core.memory import Acceptance, Memory, Observation, Resolution
+from lineage_pipeline.core.memory import Acceptance, Counted, Memory, Observation, Resolution
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
 
 _RUNGS = 16  # doublings of max_delay: a year and more
@@ -83,6 +83,7 @@ class LedgerState:
             truncated=self.truncated,
             looks=self.look_count,
             baseline_sources={partition: one.source for partition, one in self.baselines.items()},
+            counted=tuple(Counted(one.finished_at, *one.counted) for one in self.looks if one.counted),
             remarks=tuple(
                 f"{one.incarnation} was recreated or left on {one.at:%Y-%m-%d %H:%M:%SZ};"
                 f" its last verdict: {one.verdict}"

@@ -69,7 +69,8 @@ class IncarnationSealed:
 class Looked:
     """One audit: when it began and had gathered, by the auditor's clock, and what it saw of every partition.
 
-    `index_ends`: the offset after the index's highest. `partitions` is empty when the broker was not read.
+    `index_ends`: the offset after the index's highest. `partitions` is empty when the broker was not read. `counted`:
+    the records that the index counts, and those of them in quarantine; None when it was not read.
     """
 
     began_at: datetime
@@ -78,6 +79,7 @@ class Looked:
     listing: Listing
     index_ends: Mapping[int, int] = field(default_factory=dict)
     partitions: Mapping[int, ObservedPartition] = field(default_factory=dict)
+    counted: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

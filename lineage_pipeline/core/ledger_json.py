@@ -56,7 +56,7 @@ _KINDS: dict[str, type[Any]] = {
     "reached": Reached,
 }
 # fields that earlier versions did not have: an entry of theirs says nothing about them
-_ADDED = {"hole-resolved": {"first_timestamp": None}}
+_ADDED = {"hole-resolved": {"first_timestamp": None}, "looked": {"counted": None}}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -178,6 +178,11 @@ def _read_seen(value: Any) -> ObservedPartition:
     return ObservedPartition(end(last_stable), end(high_watermark), end(committed), _read_ranges(holes), end(log_start))
 
 
+def _read_counted(value: Any) -> tuple[int, int]:
+    records, quarantined = value
+    return _whole(records), _whole(quarantined)
+
+
 def _read_proven(value: Any) -> tuple[int, datetime]:
     offset, moment = value
     return _whole(offset), parse_time(moment)
@@ -213,6 +218,7 @@ _CODECS: dict[str, _Codec] = {
     "gap-accepted.incarnation": _NO_INCARNATION,
     "gap.incarnation": _NO_INCARNATION,
     "first_timestamp": _Codec(_optional(_millis), _optional(_millis)),
+    "counted": _Codec(_optional(list), _optional(_read_counted)),
     "looks": _NUMBER,
     "open_gaps": _by_partition(_RANGES),
     "high_watermarks": _by_partition(_NUMBER),

@@ -33,6 +33,15 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """How many records the index counted at an earlier look, and how many of them were in quarantine."""
+
+    at: datetime
+    records: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
 class Resolution:
     """What re-reading a hole showed: its class, cause and the sentence that goes into the report.
 
@@ -65,7 +74,8 @@ class Memory:
     index files were merged and then vanished; `truncated`: offsets that the log lost behind an earlier look. `looks`:
     how many audits there were. `problems`: a sentence for each reason why this may not be all that was ever known.
     `baseline_sources`: who gave a baseline. `remarks`: sentences about the topic that every report repeats.
-    `incarnation_problem`: why the broker's offsets are not of the topic that all this is about.
+    `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `counted`: oldest
+    first, also of looks without the broker.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -80,3 +90,4 @@ class Memory:
     baseline_sources: Mapping[int, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     incarnation_problem: str | None = None
+    counted: tuple[Counted, ...] = ()

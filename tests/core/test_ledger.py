@@ -60,6 +60,7 @@ looks = st.builds(
     st.sampled_from(["full", "open-days"]),
     ends,
     st.dictionaries(partitions, seen, max_size=2),
+    st.none() | st.tuples(offsets, offsets),
 )
 facts: st.SearchStrategy[Event] = st.one_of(
     looks,
@@ -206,6 +207,7 @@ def test_what_a_version_without_log_starts_and_timestamps_wrote_is_still_read() 
     seen = parse_event(look)
     assert isinstance(seen, Looked)
     assert seen.partitions[0] == ObservedPartition(9, 9, None, RangeSet.of((1, 2)), log_start=None)
+    assert seen.counted is None
     hole = (
         '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
         '"offset_class":"missing","cause":"repairable","evidence":"x"}'
