@@ -7,7 +7,7 @@ may be inexact (fewer or more records than offsets). Parsing Parquet is books/in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 
@@ -104,6 +104,13 @@ class IndexRows:
 
     def __len__(self) -> int:
         return int(self.starts.size)
+
+    @classmethod
+    def joined(cls, parts: Sequence[IndexRows]) -> IndexRows:
+        """The rows of all `parts` (at least one), in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> IndexRows:
         """The rows for which `chosen`, of shape (n,), is true."""
