@@ -10,7 +10,7 @@ import argparse
 import importlib
 import sys
 
-BENCHMARKS = ("job_cost", "audit_cost")
+BENCHMARKS = ("job_cost", "audit_cost", "incremental_cost")
 
 
 def main() -> int:

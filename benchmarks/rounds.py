@@ -48,9 +48,9 @@ def judge(what: str, value: float, goal: float, unit: str = "x") -> bool:
     return met
 
 
-def peak_mib() -> float:
-    """The most memory this process has held. Not ru_maxrss, which begins with the parent's on Linux."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+def peak_mib(pid: int | str = "self") -> float:
+    """The most memory a process has held, by default this one. Not ru_maxrss: on Linux it begins with the parent's."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return float("nan")

@@ -15,7 +15,6 @@ from lineage_pipeline.core.offsets import Int64Array
 from lineage_pipeline.errors import IndexFileError
 
 BATCH_ROWS = 131_072  # measured: several times faster than whole columns at once, which leave the cache
-_THREADS_FROM = 4_000_000  # bytes; below, starting threads costs more than it saves
 _CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD", "LZ4", "LZ4_RAW"})  # Brotli's decoder has had holes
 _AUDITED = ("kafka_partition", "min_offset", "max_offset", "record_count", "quarantined_count")
 # whatever a broken file makes Arrow raise; MemoryError because a forged length asks for terabytes
@@ -53,7 +52,7 @@ def _checked(name: str, data: bytes, further: tuple[str, ...]) -> Iterator[tuple
     # the other columns are not decoded here, only their nulls are looked up
     unread = {column.name for column in columns if column.name not in wanted and not column.nullable}
     wanted += unread - without_nulls
-    for batch in _batches(name, file, wanted, len(data)):
+    for batch in _batches(name, file, wanted):
         _refuse_nulls(name, batch, columns)
         yield batch, checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in wanted})
 
@@ -95,12 +94,12 @@ def _open(name: str, data: bytes) -> tuple[Any, tuple[Column, ...]]:
     return file, columns
 
 
-def _batches(name: str, file: Any, columns: list[str], size: int) -> Iterator[Any]:
+def _batches(name: str, file: Any, columns: list[str]) -> Iterator[Any]:
     try:
         if file.metadata.num_rows <= BATCH_ROWS:  # measured: for one batch an iterator costs half as much again
-            yield from file.read(columns=columns, use_threads=size >= _THREADS_FROM).combine_chunks().to_batches()
+            yield from file.read(columns=columns, use_threads=False).combine_chunks().to_batches()
         else:
-            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=size >= _THREADS_FROM)
+            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
     except _FOREIGN as error:
         raise _not_readable(name, error) from None
 

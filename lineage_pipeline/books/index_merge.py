@@ -13,12 +13,13 @@ from datetime import date, timedelta
 
 from lineage_pipeline.books.deployments import DeploymentBook, read_deployments
 from lineage_pipeline.books.index_file import read_rows_by_writer
+from lineage_pipeline.books.index_files import work_through
 from lineage_pipeline.books.index_store import IndexListing, IndexPath, list_index
-from lineage_pipeline.books.object_store import ObjectInfo, read_many
+from lineage_pipeline.books.object_store import ObjectInfo
 from lineage_pipeline.core.coverage import CoverageBuilder, PartitionCoverage
 from lineage_pipeline.core.fold import Fold, MergedFile, Owner
 from lineage_pipeline.core.ledger_events import Incarnation, Listing
-from lineage_pipeline.errors import IndexFileError, StoreError
+from lineage_pipeline.errors import IndexFileError
 
 MAX_OPEN_DAYS = 40  # more directories than that are not asked for one by one
 _DAY = re.compile(r"(?P<root>(?:.*/)?)dt=(?P<day>\d{4}-\d{2}-\d{2})/[^/]+")
@@ -116,17 +117,17 @@ def _read(
     builders: dict[Owner, CoverageBuilder] = {}
     merged: dict[str, MergedFile] = {}
     problems: list[str] = []
-    for info, (key, content) in zip(new, read_many(path.store, [info.key for info in new]), strict=True):
-        if isinstance(content, StoreError):
-            problems.append(f"index file {key} refused: {content}")
-            continue
+
+    def collected(key: str, content: bytes) -> dict[Owner, CoverageBuilder]:
         parts: dict[Owner, CoverageBuilder] = {}
-        try:
-            for writer, rows in read_rows_by_writer(key, content):
-                owner: Owner = writer if writer is None else owners.get(writer, writer)
-                parts.setdefault(owner, CoverageBuilder()).add(rows)
-        except IndexFileError as error:
-            problems.append(str(error))
+        for writer, rows in read_rows_by_writer(key, content):
+            owner: Owner = writer if writer is None else owners.get(writer, writer)
+            parts.setdefault(owner, CoverageBuilder()).add(rows)
+        return parts
+
+    for info, (key, parts) in zip(new, work_through(path.store, [one.key for one in new], collected), strict=True):
+        if isinstance(parts, IndexFileError):
+            problems.append(str(parts))
             continue
         merged[key] = MergedFile(info.size, info.etag)
         for owner, part in parts.items():

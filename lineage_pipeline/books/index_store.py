@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from lineage_pipeline.books.deployments import read_deployments
 from lineage_pipeline.books.index_file import find_rows, read_rows
+from lineage_pipeline.books.index_files import work_through
 from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, read_many
 from lineage_pipeline.core.coverage import CoverageBuilder
 from lineage_pipeline.core.evidence import IndexEvidence
@@ -65,18 +66,11 @@ def read_index(path: IndexPath) -> IndexEvidence:
     except StoreError as error:
         return IndexEvidence("unreadable", problems=(f"the offset index could not be read: {error}",))
     builder, problems = CoverageBuilder(), [*listing.problems]
-    for key, content in read_many(path.store, [info.key for info in listing.files]):
-        if isinstance(content, StoreError):
-            problems.append(f"index file {key} refused: {content}")
-            continue
-        part = CoverageBuilder()
-        try:
-            for rows in read_rows(key, content):
-                part.add(rows)
-        except IndexFileError as error:
-            problems.append(str(error))
-            continue
-        builder.extend(part)
+    for _, part in work_through(path.store, [info.key for info in listing.files], _collected):
+        if isinstance(part, IndexFileError):
+            problems.append(str(part))
+        else:
+            builder.extend(part)
     return IndexEvidence(
         status="read",
         coverage=builder.build(),
@@ -86,6 +80,13 @@ def read_index(path: IndexPath) -> IndexEvidence:
         newest=max((info.last_modified for info in listing.files), default=None),
         files=len(listing.files),
     )
+
+
+def _collected(key: str, content: bytes) -> CoverageBuilder:
+    part = CoverageBuilder()
+    for rows in read_rows(key, content):
+        part.add(rows)
+    return part
 
 
 def list_index(path: IndexPath) -> IndexListing:

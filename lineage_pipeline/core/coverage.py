@@ -119,8 +119,7 @@ class CoverageBuilder:
         partitions, starts, ends = rows.partitions, rows.starts, rows.ends
         exact = rows.counts == ends - starts
         grouped = _grouping(partitions)
-        heads = _group_starts(partitions if grouped is None else partitions[grouped])
-        self._count(partitions, rows.quarantined, grouped, heads)
+        self._count(partitions, rows.quarantined, grouped)
         if not exact.all():
             odd = ~exact
             self._windows.append((partitions[odd], starts[odd], ends[odd], rows.counts[odd]))
@@ -159,13 +158,12 @@ class CoverageBuilder:
             )
         return found
 
-    def _count(
-        self, partitions: Int64Array, quarantined: Int64Array, grouped: Int64Array | None, heads: Int64Array
-    ) -> None:
+    def _count(self, partitions: Int64Array, quarantined: Int64Array, grouped: Int64Array | None) -> None:
         ordered = partitions if grouped is None else partitions[grouped]
-        amounts = quarantined if grouped is None else quarantined[grouped]
+        heads = _group_starts(ordered)
         sizes = np.diff(np.append(heads, ordered.size))
-        any_quarantined = bool(amounts.any())
+        any_quarantined = bool(quarantined.any())
+        amounts = quarantined[grouped] if any_quarantined and grouped is not None else quarantined
         for head, size in zip(heads.tolist(), sizes.tolist(), strict=True):
             partition = int(ordered[head])
             self._rows[partition] = self._rows.get(partition, 0) + size
