@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.errors import AlertError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -13,17 +13,17 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 def checked_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
     """The addresses of `host`; connect to one of these, since the name may mean another one a moment later.
 
-    Raises SettingsError when the name is unknown, or when any of its addresses is not on the public internet and
+    Raises AlertError when the name is unknown, or when any of its addresses is not on the public internet and
     `allow_private` is not set.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise SettingsError(f"the host {host!r} of an alert channel is unknown: check its address") from None
+        raise AlertError(f"the host {host!r} of an alert channel is unknown: check its address") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if not allow_private and not is_public(address):
-            raise SettingsError(
+            raise AlertError(
                 f"the host {host!r} of an alert channel is {address}, which is not a public address: set allow_private "
                 "if that is meant"
             )

@@ -18,7 +18,7 @@ from lineage_dagster.incidents import Incident, Notice, Patience, due, from_json
 from lineage_dagster.judgement import checks_for
 from lineage_dagster.messages import Message, digest, message
 from lineage_dagster.sightings import is_overdue, sighting
-from lineage_pipeline.errors import ProcessError
+from lineage_pipeline.errors import AlertError
 from lineage_pipeline.settings import Settings
 
 SENSOR_SECONDS = 30
@@ -66,13 +66,11 @@ def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg
             said.append(f"{channel.name}: {count} messages")
             undelivered += failures
         if undelivered:
-            raise ProcessError(
-                f"{len(undelivered)} messages undelivered, tried again at the next tick: {undelivered[0]}"
-            )
+            raise AlertError(f"{len(undelivered)} messages undelivered, tried again at the next tick: {undelivered[0]}")
         late = [topic for topic, one in watched.items() if is_overdue(results[topic], one.overdue_after, moment)]
         failure = _ping(context.instance, notifier, late, moment)
         if failure:
-            raise ProcessError(failure)
+            raise AlertError(failure)
         rest = f"; no dead-man ping, since {late[0]} has no recent verdict" if late else ""
         return dg.SkipReason(", ".join(said) + rest)
 

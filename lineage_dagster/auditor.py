@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from lineage_dagster.index_watch import index_state
+from lineage_dagster.cadence import ALONE
+from lineage_dagster.index_watch import index_state, newest_file
 from lineage_dagster.outcome import AuditOutcome
 from lineage_pipeline.accept import Acceptance, accept_gap
 from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice, index_path
-from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, list_index
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.report import FORMAT
 from lineage_pipeline.errors import LineageError, StoreError, UsageError
@@ -69,7 +70,7 @@ class SettingsAuditor:
         return _REMOTE_LISTINGS if remote else 1
 
     def audit(self, topic: str, books: Sequence[str] = (), *, full: bool = False) -> AuditOutcome:
-        """See Auditor.audit. A new hole is looked at twice within the audit when `settle` is short enough for that."""
+        """See Auditor.audit. A new hole is looked at twice within the audit when nobody waits long for that."""
         try:
             return self._audit(self._settings.topic(topic), books, full=full)
         except LineageError as error:
@@ -116,19 +117,19 @@ class SettingsAuditor:
         if request.plan is not None:
             request = replace(request, plan=replace(request.plan, full=full))
         newest = self._newest_file(topic)
-        # The next audit takes the second look where this one is remembered; a run that waits long would block it.
-        wait = request.plan is None or request.rules.settle <= LONGEST_WAIT_SECONDS
+        # The next audit takes the second look where this one is remembered; a run that waits long would block it, and
+        # all the topics that share the run.
+        short = request.rules.settle <= LONGEST_WAIT_SECONDS and len(self._settings.topics) <= ALONE
+        wait = request.plan is None or short
         report = audit_twice(request, self._now, self._wait) if wait else audit_topic(request, self._now)
         path = None if request.plan is None else f"{topic.paths.audit.rstrip('/')}/{_report_key(topic.name)}"
         return AuditOutcome(topic.name, self._now(), report, newest_file=newest, report_path=path)
 
     def _newest_file(self, topic: TopicSettings) -> datetime | None:
         try:
-            files = list_index(index_path(self._settings, topic)).files
+            return newest_file(index_path(self._settings, topic), self._now())
         except StoreError:
             return None  # the audit meets the same error and reports it
-        newest = max((info.last_modified for info in files), default=None)
-        return None if newest is None else datetime.fromtimestamp(newest, timezone.utc)
 
 
 def _report_key(topic: str) -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 from lineage_dagster.accepting import accept_job
 from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor
-from lineage_dagster.assets import audit_asset, external_assets
+from lineage_dagster.assets import audit_asset, audit_checks, external_assets
 from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.channels import Notifier
 from lineage_dagster.maintenance import maintenance_job, maintenance_schedule
@@ -35,6 +35,7 @@ def build_defs(
     }
     return dg.Definitions(
         assets=assets,
+        asset_checks=[audit_checks(topic) for topic in settings.topics],
         jobs=[audit_job(settings), summary_job(settings), accept_job(), maintenance_job(settings)],
         schedules=[
             *(audit_schedule(settings), full_audit_schedule(settings)),

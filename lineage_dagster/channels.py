@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from lineage_dagster.address_guard import checked_addresses
 from lineage_dagster.alert_settings import AlertSettings, ChannelSettings
 from lineage_dagster.messages import Message
-from lineage_pipeline.errors import LineageError, SettingsError
+from lineage_pipeline.errors import AlertError, LineageError
 
 logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 15.0
@@ -99,14 +99,14 @@ class Notifier:
 
 
 def post_json(url: str, message: Message, allow_private: bool) -> None:
-    """POST the payload. Raises SettingsError for a refused address or any answer but 2xx; follows no redirect."""
+    """POST the payload. Raises AlertError for a refused address or any answer but 2xx; follows no redirect."""
     _request("POST", url, json.dumps(message.payload).encode(), allow_private)
 
 
 def _request(method: str, url: str, body: bytes | None, allow_private: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError("the address of a webhook begins with http:// or https:// and names a host")
+        raise AlertError("the address of a webhook begins with http:// or https:// and names a host")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     addresses = checked_addresses(parts.hostname, port, allow_private=allow_private)
     connection = _connection(parts.scheme, parts.hostname, port)
@@ -118,7 +118,7 @@ def _request(method: str, url: str, body: bytes | None, allow_private: bool) -> 
     finally:
         connection.close()
     if status not in _OK:
-        raise SettingsError(f"the receiver at {parts.hostname} answered {status} instead of 2xx")
+        raise AlertError(f"the receiver at {parts.hostname} answered {status} instead of 2xx")
 
 
 def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection:
@@ -143,7 +143,7 @@ def _connected(scheme: str, host: str, port: int, addresses: list[str]) -> socke
         except OSError:
             plain.close()
             raise
-    raise SettingsError(f"nothing answers at {host}:{port} ({failure.strerror if failure else 'no address'})") from None
+    raise AlertError(f"nothing answers at {host}:{port} ({failure.strerror if failure else 'no address'})") from None
 
 
 def _apprise(url: str, message: Message, allow_private: bool) -> None:
@@ -152,7 +152,7 @@ def _apprise(url: str, message: Message, allow_private: bool) -> None:
     asset = apprise.AppriseAsset(app_id="flink-lineage", http_redirects=False)
     plugin = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     if plugin is None:
-        raise SettingsError("the address is none that Apprise knows")
+        raise AlertError("the address is none that Apprise knows")
     # Services at their vendor's address (Slack, PagerDuty, ...) have no host to choose; all others are checked.
     templates: tuple[str, ...] = tuple(plugin.templates)
     if any("{host" in template for template in templates) and plugin.host:
@@ -161,4 +161,4 @@ def _apprise(url: str, message: Message, allow_private: bool) -> None:
     if smtp:
         checked_addresses(str(smtp), int(plugin.port or 25), allow_private=allow_private)
     if not plugin.notify(body=message.text, title=message.title):
-        raise SettingsError("the service did not take the message")
+        raise AlertError("the service did not take the message")

@@ -11,7 +11,10 @@ CheckState = Literal["passed", "failed", "crashed", "never"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The latest result of one check; `crashed`: its last run ended without one. `at`: epoch seconds."""
+    """The latest result of one check; `crashed`: its last run ended without one.
+
+    `at`: when it was evaluated last (epoch seconds); None when it never was.
+    """
 
     state: CheckState
     text: str = ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
-from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, topic_of
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, list_index, topic_of
 from lineage_pipeline.books.object_store import ObjectInfo
 
 CURSOR_VERSION = 1
@@ -28,6 +28,15 @@ def index_state(path: IndexPath, now: datetime) -> str:
     for line in sorted(f"{info.key}\0{info.size}\0{info.etag}\0{info.last_modified}" for info in _files(path, now)):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:32]
+
+
+def newest_file(path: IndexPath, now: datetime) -> datetime | None:
+    """When the newest index file was written; None without any. Raises StoreError when a listing fails.
+
+    Only when the open days have none are all days listed.
+    """
+    times = [info.last_modified for info in _files(path, now)] or [one.last_modified for one in list_index(path).files]
+    return datetime.fromtimestamp(max(times), timezone.utc) if times else None
 
 
 def read_cursor(text: str | None) -> dict[str, str]:
@@ -51,7 +60,8 @@ def _files(path: IndexPath, now: datetime) -> Iterator[ObjectInfo]:
     folder = "" if own else f"{TOPIC_DIRECTORY}{path.topic}"
     first = next(path.store.list(folder), None)
     if first is None and not own:  # files of the original job lie in no directory of their topic
-        yield from path.store.list()
+        if path.sole:
+            yield from path.store.list()
         return
     if first is not None and "dt=" not in first.key:
         yield from path.store.list(folder)

@@ -29,3 +29,8 @@ def op_name(topic: str) -> str:
     if _PLAIN.fullmatch(topic):
         return f"audit_{topic}"
     return f"audit_{_NOT_PLAIN.sub('_', topic)}_{zlib.crc32(topic.encode()):08x}"
+
+
+def checks_op_name(topic: str) -> str:
+    """The op that evaluates the checks alone; no topic's `op_name` is like it."""
+    return f"checks_of_{op_name(topic)}"

@@ -15,9 +15,9 @@ def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: floa
     verdict = results.get(names.COMPLETENESS, CheckResult("never"))
     if verdict.state == "never":
         return Sighting(topic, "undetermined", f"NOT PROVEN: {topic} was never audited.", now)
-    at = verdict.at if verdict.at is not None else now
     if verdict.state == "crashed":
-        return Sighting(topic, "undetermined", f"NOT PROVEN: the audit did not finish: {verdict.text}.", at)
+        return Sighting(topic, "undetermined", f"NOT PROVEN: the audit did not finish: {verdict.text}.", now)
+    at = verdict.at if verdict.at is not None else now
     others = [
         (name, one) for name, one in sorted(results.items()) if one.state != "passed" and name != names.COMPLETENESS
     ]

@@ -14,6 +14,7 @@
     ├── LedgerError                          what the auditor remembers is damaged or of another topic
     ├── BrokerError                          Kafka could not be asked, refused, or gave a senseless answer
     │   └── UnknownTopicError                Kafka answered that the topic does not exist
+    ├── AlertError                           a message could not be delivered, or its receiver is refused
     └── JobError                             the Flink job cannot start or has failed
         └── StartRefusedError                starting would lose or double records: a person decides
 
@@ -82,6 +83,10 @@ class BrokerError(LineageError):
 
 class UnknownTopicError(BrokerError):
     """Kafka answered that the topic does not exist."""
+
+
+class AlertError(LineageError):
+    """A message or the dead-man ping could not be delivered, or must not be sent to that address."""
 
 
 class JobError(LineageError):

@@ -222,6 +222,15 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
         raise SettingsError(f"{path or 'environment'}: {_first_problem(error)}") from None
 
 
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without all that `load_settings` reads of it, for a process whose settings are in a file alone.
+
+    Variables that a file refers to (`{env: NAME}`) stay.
+    """
+    ours = {*_ENVIRONMENT, "KAFKA_TOPIC", "LINEAGE_CONFIG"}
+    return {name: value for name, value in environ.items() if name not in ours and not name.startswith("AWS_")}
+
+
 def _config_path(environ: Mapping[str, str], config: Path | None, cwd: Path) -> Path | None:
     named = config or (Path(environ["LINEAGE_CONFIG"]) if environ.get("LINEAGE_CONFIG") else None)
     if named is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lineage_pipeline.errors import SettingsError
-from lineage_pipeline.settings import MAX_CONFIG_BYTES, Settings, load_settings
+from lineage_pipeline.settings import MAX_CONFIG_BYTES, Settings, load_settings, without_settings
 
 
 def write(folder: Path, text: str, name: str = "lineage.yaml") -> Path:
@@ -313,3 +313,9 @@ def test_a_yaml_bomb_is_refused_before_it_grows(tmp_path: Path) -> None:
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     said = refused(tmp_path, "\n".join(levels))
     assert re.search(r"unknown key|alias", said)
+
+
+def test_an_environment_without_settings_keeps_all_that_is_not_ours() -> None:
+    ours = {"KAFKA_TOPIC": "t", "OUTPUT_PATH": "/o", "LINEAGE_CONFIG": "x", "AWS_REGION": "r", "RATE_PER_SEC": "1"}
+    others = {"PATH": "/bin", "KAFKA_PASSWORD": "p", "HOME": "/h"}
+    assert without_settings({**ours, **others}) == others

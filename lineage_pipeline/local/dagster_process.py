@@ -134,7 +134,8 @@ class DagsterProcess:
 
     def _launch(self, topic: str, books: Sequence[str]) -> str:
         asset = {"path": ["audit", topic]}
-        selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [asset], "assetCheckSelection": None}
+        # no checks: the audit evaluates them itself, as when somebody presses "Materialize"
+        selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [asset], "assetCheckSelection": []}
         params: dict[str, Any] = {"selector": selector, "mode": "default"}
         if books:
             params["runConfigData"] = {"ops": {self._node(topic)["opName"]: {"config": {"books": list(books)}}}}

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 from lineage_pipeline.errors import JobError, ProcessError, SetupError
 from lineage_pipeline.local.ports import HOST
 from lineage_pipeline.local.processes import ManagedProcess, log_tail
+from lineage_pipeline.settings import without_settings
 
 RUN_JOB = ("lineage_pipeline", "job", "run")
 # Embedded jobs are short: with the first compiler only, a start costs the JVM 22 s of CPU instead of 39 (measured).
@@ -35,8 +36,7 @@ class JobProcess:
         self._log_dir = log_dir
         self._port = rest_port
         # Settings come from the file alone: a stray KAFKA_TOPIC or OUTPUT_PATH must not divert the embedded job.
-        kept = {name: value for name, value in environ.items() if not _is_setting(name)}
-        self._environ = {"JDK_JAVA_OPTIONS": _JVM_OPTIONS, **kept}
+        self._environ = {"JDK_JAVA_OPTIONS": _JVM_OPTIONS, **without_settings(environ)}
         self._process: ManagedProcess | None = None
         self._mark = ""  # stands in the log, which all runs share, where the newest run begins
 
@@ -144,9 +144,3 @@ class JobProcess:
                 return content
         except (URLError, OSError, ValueError):
             return None  # not up yet
-
-
-def _is_setting(name: str) -> bool:
-    exact = {"RATE_PER_SEC", "CHECKPOINT_INTERVAL", "FLINK_REST_URL", "LINEAGE_CONFIG", "CHECKPOINT_PATH"}
-    tables = {"OUTPUT_PATH", "OFFSET_INDEX_PATH", "QUARANTINE_PATH", "AUDIT_PATH"}
-    return name in exact | tables or name.startswith(("KAFKA_BOOTSTRAP", "KAFKA_TOPIC", "AWS_"))

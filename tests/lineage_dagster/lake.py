@@ -15,6 +15,7 @@ import yaml
 
 from lineage_dagster.build import build_defs
 from lineage_dagster.names import COMPLETENESS, op_name
+from lineage_dagster.triggers import AUDIT_JOB
 from lineage_pipeline.settings import Settings, load_settings
 
 _MILLIS = pa.timestamp("ms", tz="UTC")
@@ -46,13 +47,16 @@ class Lake:
         self.root = directory / "lake"
         self._files = 0
 
-    def index(self, topic: str, runs: Iterable[tuple[int, int, int]]) -> Path:
-        """Write one index file with a row for each (partition, start, end), half-open; return its path."""
+    def index(self, topic: str, runs: Iterable[tuple[int, int, int]], day: datetime | None = None) -> Path:
+        """Write one index file with a row for each (partition, start, end), half-open; return its path.
+
+        It lies in the directory of `day`, today's by default.
+        """
         rows = list(runs)
         self._files += 1
-        folder = self.root / "offset-index" / f"kafka_topic={topic}" / f"dt={datetime.now(timezone.utc):%Y-%m-%d}"
-        folder.mkdir(parents=True, exist_ok=True)
         now = datetime.now(timezone.utc)
+        folder = self.root / "offset-index" / f"kafka_topic={topic}" / f"dt={day or now:%Y-%m-%d}"
+        folder.mkdir(parents=True, exist_ok=True)
         columns = [
             [partition for partition, _, _ in rows],
             [start for _, start, _ in rows],
@@ -78,14 +82,11 @@ class Lake:
         return build_defs(self.settings(*topics, **more))
 
     def audit(self, definitions: dg.Definitions, topic: str, instance: dg.DagsterInstance, **config: Any) -> Checked:
-        """Materialise audit/<topic> with the location's own executor."""
-        job = definitions.resolve_implicit_global_asset_job_def()
+        """Materialise audit/<topic> as sensors and schedules do, with the location's own executor."""
+        job = definitions.resolve_job_def(AUDIT_JOB)
+        ran = job.get_subset(asset_selection={dg.AssetKey(["audit", topic])}, asset_check_selection=set())
         op = op_name(topic)
-        result = job.execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            asset_selection=[dg.AssetKey(["audit", topic])],
-            run_config={"ops": {op: {"config": config}}} if config else None,
-        )
+        run_config = {"ops": {op: {"config": config}}} if config else None
+        result = ran.execute_in_process(instance=instance, raise_on_error=False, run_config=run_config)
         evaluations = result.get_asset_check_evaluations()
         return Checked(result.success, {one.check_name: one for one in evaluations})

@@ -12,7 +12,7 @@ import pytest
 from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor, read_incidents
 from lineage_dagster.channels import Notifier
-from lineage_pipeline.errors import ProcessError, SettingsError
+from lineage_pipeline.errors import AlertError, SettingsError
 from lineage_pipeline.settings import Settings
 from tests.lineage_dagster.lake import Lake
 from tests.lineage_dagster.receiver import Receiver
@@ -80,7 +80,7 @@ def test_while_the_receiver_is_down_the_tick_fails_and_later_nothing_is_lost_or_
     platform.audit("t")
     platform.receiver.status = 503
     for _ in range(2):
-        with pytest.raises(ProcessError, match="1 messages undelivered"):
+        with pytest.raises(AlertError, match="1 messages undelivered"):
             platform.tick("t")
     platform.receiver.status = 200
     platform.tick("t")
@@ -93,7 +93,7 @@ def test_one_channel_that_is_down_keeps_no_other_waiting_and_doubles_nothing_the
     platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
     platform.audit("t")
     for _ in range(2):
-        with pytest.raises(ProcessError, match="NOT_SET is not set"):
+        with pytest.raises(AlertError, match="NOT_SET is not set"):
             platform.tick("t")
     assert platform.heard == [("opened", "loss")]
 
@@ -102,7 +102,7 @@ def test_a_failure_to_send_never_shows_the_secret_address(platform: Platform):
     platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
     platform.audit("t")
     platform.receiver.status = 500
-    with pytest.raises(ProcessError) as failed:
+    with pytest.raises(AlertError) as failed:
         platform.tick("t")
     assert "secret-key" not in str(failed.value)
 
@@ -196,7 +196,7 @@ def test_a_private_address_is_refused_unless_allowed(platform: Platform):
     platform.alerts["channels"] = [{**HOOK, "allow_private": False}]
     platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
     platform.audit("t")
-    with pytest.raises(ProcessError, match=r"127\.0\.0\.1, which is not a public address"):
+    with pytest.raises(AlertError, match=r"127\.0\.0\.1, which is not a public address"):
         platform.tick("t")
     assert platform.receiver.got == []
 

@@ -9,7 +9,7 @@ from lineage_dagster.alert_settings import ChannelSettings
 from lineage_dagster.channels import SettingsChannel
 from lineage_dagster.incidents import Notice, Sighting
 from lineage_dagster.messages import MAX_TEXT, digest, message
-from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.errors import AlertError
 from tests.lineage_dagster.receiver import Receiver
 
 SIGHTING = Sighting("t", "loss", "LOSS: 60 offsets", 1_700_000_000.0, 60, 1, ((9, 100, 160),))
@@ -52,7 +52,7 @@ def test_public_addresses_are_public(address: str):
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "0x7f000001", "2130706433", "[::1]".strip("[]")])
 def test_however_the_own_machine_is_written_it_is_refused(host: str):
-    with pytest.raises(SettingsError, match=r"not a public address|is unknown"):
+    with pytest.raises(AlertError, match=r"not a public address|is unknown"):
         checked_addresses(host, 80, allow_private=False)
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import Any
+
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from lineage_dagster import names
 from lineage_dagster.check_history import latest_results
@@ -12,10 +19,42 @@ from tests.lineage_dagster.lake import Lake
 KEY = dg.AssetCheckKey(dg.AssetKey(["audit", "t"]), names.COMPLETENESS)
 
 
-def _planned_run(lake: Lake, instance: dg.DagsterInstance) -> dg.DagsterRun:
-    """A run that plans the check, as a queued one does, and has not evaluated it."""
-    job = lake.definitions("t").resolve_implicit_global_asset_job_def()
-    return instance.create_run_for_job(job, asset_selection=frozenset({KEY.asset_key}))
+def _queued_run(lake: Lake, instance: dg.DagsterInstance, *, checks: bool = False) -> dg.DagsterRun:
+    """A run of the audit that has not started; with `checks` one that plans these as well, as the command line does."""
+    definitions = lake.definitions("t")
+    job = definitions.resolve_implicit_global_asset_job_def()
+    planned = _all_checks(definitions) if checks else frozenset()
+    return instance.create_run_for_job(job.get_subset(asset_selection={KEY.asset_key}, asset_check_selection=planned))
+
+
+def _all_checks(definitions: dg.Definitions) -> frozenset[dg.AssetCheckKey]:
+    found = definitions.resolve_asset_graph().asset_check_keys
+    return frozenset(key for key in found if key.asset_key == KEY.asset_key)
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, end: str) -> None:
+    if end == "started":
+        instance.report_engine_event("begins", run)
+        instance.handle_run_event(run.run_id, DagsterEvent("PIPELINE_START", run.job_name))
+    elif end == "canceled":
+        instance.report_run_canceled(run)
+    elif end == "failed":
+        instance.report_run_failed(run, "the machine went away")
+    elif end == "deleted":
+        instance.delete_run(run.run_id)
+
+
+def _shown(instance: dg.DagsterInstance) -> str:
+    """What Dagster's page calls the check: its status, or `Not evaluated` for one of another materialisation."""
+
+    async def ask() -> str:
+        context = LoadingContextForTest(instance)
+        record = await AssetCheckExecutionRecord.gen(context, KEY)
+        if record is None or not await record.targets_latest_materialization(context):
+            return "Not evaluated"
+        return (await record.resolve_status(context)).value
+
+    return asyncio.run(ask())
 
 
 def test_a_check_that_never_ran_has_no_result(instance: dg.DagsterInstance):
@@ -35,23 +74,93 @@ def test_the_latest_result_has_state_sentence_time_and_metadata(
     assert found.metadata["incident"]["version"] == 1
 
 
-def test_a_run_under_way_leaves_the_result_before_it(lake: Lake, instance: dg.DagsterInstance):
+@pytest.mark.parametrize("end", ["queued", "started", "canceled", "failed", "deleted"])
+def test_whatever_becomes_of_a_newer_run_the_page_shows_the_last_verdict(
+    end: str, lake: Lake, instance: dg.DagsterInstance
+):
     lake.index("t", [(0, 0, 10), (0, 20, 30)])
     lake.audit(lake.definitions("t"), "t", instance)
-    _planned_run(lake, instance)
+    _end(instance, _queued_run(lake, instance), end)
+    assert _shown(instance) == "FAILED"
+
+
+def test_the_page_shows_a_verdict_at_every_event_of_an_audit(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    definitions = lake.definitions("t")
+    lake.audit(definitions, "t", instance)
+    began = int(time.time())
+    while int(time.time()) == began:  # SQLite notes the second only, and audits are further apart than that
+        time.sleep(0.01)
+    shown = []
+    store = instance.handle_new_event
+
+    def watched(event: Any, **named: Any) -> None:
+        store(event, **named)
+        shown.append(_shown(instance))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance, "handle_new_event", watched)
+        lake.audit(definitions, "t", instance)
+    assert len(shown) > 10
+    assert set(shown) == {"FAILED"}
+
+
+@pytest.mark.parametrize(("end", "checks"), [("queued", True), ("started", False), ("started", True)])
+def test_a_run_under_way_leaves_the_result_before_it(end: str, checks: bool, lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    lake.audit(lake.definitions("t"), "t", instance)
+    _end(instance, _queued_run(lake, instance, checks=checks), end)
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([KEY])[KEY]
-    assert record.status.value == "PLANNED"  # else this test tries nothing
-    assert latest_results(instance, [KEY])[KEY].state == "failed"
+    assert record.status.value == ("PLANNED" if checks else "FAILED")  # else this test tries nothing
+    found = latest_results(instance, [KEY])[KEY]
+    assert (found.state, "did not finish" in found.text) == ("failed", False)
 
 
-def test_a_run_that_died_is_not_taken_for_the_green_result_before_it(lake: Lake, instance: dg.DagsterInstance):
+@pytest.mark.parametrize(
+    ("end", "checks"), [("canceled", False), ("failed", False), ("failed", True), ("deleted", False), ("deleted", True)]
+)
+def test_a_run_that_died_is_not_taken_for_the_green_result_before_it(
+    end: str, checks: bool, lake: Lake, instance: dg.DagsterInstance
+):
     lake.index("t", [(0, 0, 10)])
     lake.audit(lake.definitions("t"), "t", instance)
-    run = _planned_run(lake, instance)
-    instance.report_run_failed(run, "the machine went away")
+    before = latest_results(instance, [KEY])[KEY]
+    run = _queued_run(lake, instance, checks=checks)
+    _end(instance, run, end)
     found = latest_results(instance, [KEY])[KEY]
-    assert found.state == "crashed"
+    assert (found.state, found.at) == ("crashed", before.at)
     assert run.run_id in found.text
+    lake.audit(lake.definitions("t"), "t", instance)
+    assert latest_results(instance, [KEY])[KEY].state == "passed"
+
+
+@pytest.mark.parametrize("checks", [False, True])
+def test_a_run_that_died_hides_no_loss(checks: bool, lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    lake.audit(lake.definitions("t"), "t", instance)
+    before = latest_results(instance, [KEY])[KEY]
+    _end(instance, _queued_run(lake, instance, checks=checks), "failed")
+    found = latest_results(instance, [KEY])[KEY]
+    assert (found.state, found.at, found.metadata) == ("failed", before.at, before.metadata)
+    assert found.text.startswith(before.text)
+    assert "The newest audit did not finish" in found.text
+
+
+def test_the_first_run_that_died_is_not_taken_for_no_run(lake: Lake, instance: dg.DagsterInstance):
+    _end(instance, _queued_run(lake, instance), "failed")
+    found = latest_results(instance, [KEY])[KEY]
+    assert (found.state, found.at) == ("crashed", None)
+
+
+def test_the_checks_run_alone_audit_as_well(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    definitions = lake.definitions("t")
+    job = definitions.resolve_implicit_global_asset_job_def()
+    ran = job.get_subset(asset_selection=set(), asset_check_selection=_all_checks(definitions))
+    result = ran.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()}["completeness"] is False
+    assert latest_results(instance, [KEY])[KEY].state == "failed"
 
 
 def test_a_later_materialisation_by_others_does_not_hide_the_result_from_the_alerts(

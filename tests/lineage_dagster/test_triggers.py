@@ -14,10 +14,12 @@ import pytest
 from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.cadence import batches, is_due
 from lineage_dagster.index_watch import read_cursor, write_cursor
+from lineage_dagster.names import COMPLETENESS
 from lineage_dagster.triggers import (
     AUDIT_JOB,
     MAX_RUNS_PER_TICK,
     TOPIC_TAG,
+    audit_request_for,
     audit_schedule,
     full_audit_schedule,
     index_sensor,
@@ -152,6 +154,40 @@ def test_an_index_that_cannot_be_listed_stops_no_other_topic_and_is_said(lake: L
     assert watch.tick() == ["t"]
 
 
+def test_a_defect_in_one_topics_listing_stops_no_other_topic(
+    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    real = SettingsAuditor.index_state
+
+    def broken(self: SettingsAuditor, topic: str) -> str:
+        if topic == "a":
+            raise RuntimeError("password=secret")
+        return real(self, topic)
+
+    monkeypatch.setattr(SettingsAuditor, "index_state", broken)
+    watch = Watch(lake, instance, "a", "b")
+    lake.index("b", [(0, 0, 1)])
+    assert watch.tick() == ["b"]
+    assert watch.tick() == []
+    assert "unexpected RuntimeError" in str(watch.skipped)
+    assert "secret" not in str(watch.skipped)
+
+
+@pytest.mark.parametrize("days", [1, 3, 20, 60])
+def test_after_days_without_a_daemon_one_tick_and_one_audit_find_what_was_lost_meanwhile(
+    days: int, lake: Lake, instance: dg.DagsterInstance
+):
+    now = datetime.now(timezone.utc)
+    lake.index("t", [(0, 0, 10)], day=now - timedelta(days=days + 1))
+    watch = Watch(lake, instance, "t")
+    assert watch.tick() == ["t"]
+    assert lake.audit(lake.definitions("t"), "t", instance).verdict.passed
+    lake.index("t", [(0, 20, 30)], day=now - timedelta(days=days // 2 + 1))
+    lake.index("t", [(0, 30, 40)], day=now)
+    assert watch.tick() == ["t"]
+    assert "offsets 10 to 19" in str(lake.audit(lake.definitions("t"), "t", instance).verdict.description)
+
+
 def test_many_topics_share_runs_and_the_rest_waits_for_the_next_tick(lake: Lake, instance: dg.DagsterInstance):
     topics = [f"t{number:03}" for number in range(230)]
     for topic in topics:
@@ -201,6 +237,31 @@ def test_every_night_each_topic_is_audited_from_all_of_its_files(lake: Lake, ins
         instance=instance, run_config=request.run_config, asset_selection=list(request.asset_selection)
     )
     assert result.success
+
+
+def test_topics_that_share_a_run_are_judged_each_by_its_own(lake: Lake, instance: dg.DagsterInstance):
+    topics = [f"t{number:02}" for number in range(25)]
+    for topic in topics:
+        lake.index(topic, [(0, 0, 10), (0, 20, 30)] if topic == "t03" else [(0, 0, 10)])
+    (lake.root / "offset-index" / "kafka_topic=t07").rename(lake.root / "elsewhere")
+    definitions = lake.definitions(*topics)
+    (batch, _) = batches(topics, len(topics))
+    request = audit_request_for(batch, "schedule", "key")
+    job = definitions.resolve_job_def(AUDIT_JOB).get_subset(
+        asset_selection=set(request.asset_selection or ()), asset_check_selection=set(request.asset_check_keys or ())
+    )
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    found = {
+        one.asset_key.path[-1]: one.passed
+        for one in result.get_asset_check_evaluations()
+        if one.check_name == COMPLETENESS
+    }
+    assert found == {topic: topic not in {"t03", "t07"} for topic in batch}
+    assert not result.success
+
+
+def test_a_request_plans_no_check_so_that_the_page_keeps_showing_the_last_verdict():
+    assert audit_request_for(["t"], "schedule", "key").asset_check_keys == []
 
 
 def test_few_topics_have_runs_of_their_own():
