@@ -93,7 +93,11 @@ def summary_asset(settings: Settings) -> dg.AssetsDefinition:
 
 def summary_job(settings: Settings) -> Any:
     """Makes audit/summary alone."""
-    return dg.define_asset_job(SUMMARY_JOB, selection=dg.AssetSelection.assets(summary_key(settings)))
+    return dg.define_asset_job(
+        SUMMARY_JOB,
+        selection=dg.AssetSelection.assets(summary_key(settings)),
+        description="Renew the landing page from the stored reports; audits nothing.",
+    )
 
 
 def _row(auditor: Auditor, topic: str, oldest: float, now: datetime) -> SummaryRow:
