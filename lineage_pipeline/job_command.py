@@ -15,6 +15,7 @@ from lineage_pipeline.books.kafka_offsets import KafkaBook
 from lineage_pipeline.core.job_start import StartRequest
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS
+from lineage_pipeline.flink.file_systems import uses_s3
 from lineage_pipeline.flink.job import JobRun, compiled_plan, run_job
 from lineage_pipeline.flink.job_config import JobOptions
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
@@ -60,7 +61,7 @@ def run_command(
         JobRun(
             settings,
             chosen,
-            job_options(settings, **options),
+            job_options(settings, chosen, **options),
             KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties),
             StartRequest(chosen.baseline, skip_expired=skip_expired, from_index_end=from_index_end),
         )
@@ -75,7 +76,8 @@ def plan_command(topic: str | None) -> None:
     Example: lineage job plan | head
     """
     settings = load_settings(os.environ)
-    click.echo(compiled_plan(settings, settings.topic(topic), job_options(settings)))
+    chosen = settings.topic(topic)
+    click.echo(compiled_plan(settings, chosen, job_options(settings, chosen)))
 
 
 def run_until_stopped(run: JobRun) -> None:
@@ -105,12 +107,16 @@ def leave_surely(code: int, within: float = 10.0) -> None:
     last_resort.start()
 
 
-def job_options(settings: Settings, **options: object) -> JobOptions:
+def job_options(settings: Settings, topic: TopicSettings, **options: object) -> JobOptions:
     """The options of one run, with this machine's Java and the job's jars. Raises SetupError without them."""
     check_python()
     java = find_java(os.environ)
-    jars = tuple(fetch_jars("flink", cache=cache_folder(os.environ)))
-    return JobOptions(jars=jars, java_home=java.home, cluster_url=settings.flink_rest_url, **options)  # type: ignore[arg-type]  # click gives the declared types
+    cache = cache_folder(os.environ)
+    jars = {
+        "jars": tuple(fetch_jars("flink", cache=cache)),
+        "s3_jars": tuple(fetch_jars("flink-s3", cache=cache)) if uses_s3(topic) else (),
+    }
+    return JobOptions(**jars, java_home=java.home, cluster_url=settings.flink_rest_url, **options)  # type: ignore[arg-type]  # click gives the declared types
 
 
 def _only_writer(topic: TopicSettings) -> AbstractContextManager[object]:

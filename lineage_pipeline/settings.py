@@ -28,7 +28,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SECRET_KEY = re.compile(
     r"password|passphrase|secret|token|jaas|credential|access_key|\.pem$|keystore\.key$", re.IGNORECASE
 )
-_NO_SECRET = (".url", ".location", ".file")  # where something is, not what it is
+_NO_SECRET = (".url", ".location", ".file", "_FILE")  # where something is, not what it is
 # environment variable -> (where it goes, key); the topic's own values apply to the selected topic
 _ENVIRONMENT = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),

@@ -12,6 +12,7 @@ import pytest
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java, find_java
+from lineage_pipeline.local.s3_server import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory, java: Java, kafka_jars: lis
     # Retention looks every second, so that tests that wait for it wait for the broker, not for a clock.
     properties = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
     with KafkaBroker(tmp_path_factory.mktemp("broker"), java, kafka_jars, properties=properties) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory, java: Java) -> Iterator[S3Server]:
+    """A running S3 server with an empty bucket `flink-data` that all tests share: use prefixes of your own."""
+    jars = fetch_jars("s3proxy", cache=cache_folder(os.environ))
+    with S3Server(tmp_path_factory.mktemp("s3"), java, jars) as running:
         yield running
 
 

@@ -91,7 +91,7 @@ class S3ObjectStore:
         for page in self._pages(below, page_size=1000):
             for entry in page:
                 key = str(entry["Key"])[len(self._prefix) :]
-                if not key.endswith("/") and (hidden or not is_hidden(key[cut:])):
+                if key and not key.endswith("/") and (hidden or not is_hidden(key[cut:])):
                     yield ObjectInfo(key, int(entry["Size"]), entry.get("ETag"), entry["LastModified"].timestamp())
 
     def get(self, key: str) -> bytes:

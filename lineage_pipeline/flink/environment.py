@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import lineage_pipeline
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.flink.file_systems import load_s3
 from lineage_pipeline.flink.tables import DECODE_FUNCTION, JobTables, create_tables, create_views
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class JobConfig:
     jars: tuple[Path, ...] = ()  # empty on a cluster whose lib/ holds them
     rest_port: int | None = None  # of the local mini cluster's REST and UI
     cluster_url: str | None = None  # of a running session cluster to submit to
-    properties: Mapping[str, str] = field(default_factory=dict)  # further Flink options, such as S3's
+    s3_jars: tuple[Path, ...] = ()  # of the S3 plugin for this process; empty where nothing is on S3
+    s3_options: Mapping[str, str] = field(default_factory=dict, repr=False)  # for this process; they hold secrets
 
 
 def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None) -> dict[str, str]:
@@ -70,7 +72,6 @@ def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None)
         "python.fn-execution.arrow.batch.size": "10000",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
-        **config.properties,
     }
     jars = config.jars if config.cluster_url is None else (*config.jars, *_python_jars())
     if jars:
@@ -131,6 +132,8 @@ def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnv
     from pyflink.common import Configuration  # noqa: PLC0415 - starts slowly, and only here it is needed
     from pyflink.table import EnvironmentSettings, TableEnvironment  # noqa: PLC0415
 
+    if config.s3_jars:
+        load_s3(config.s3_jars, config.s3_options)
     configuration = Configuration()
     for key, value in options.items():
         configuration.set_string(key, value)

@@ -1,25 +1,17 @@
-"""From settings to the job's configuration: paths as Flink sees them, schema, source options, S3's options."""
+"""From settings to the job's configuration: paths as Flink sees them, schema, source options, file systems."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lineage_pipeline.books.schema_file import read_schema
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS, JobConfig
+from lineage_pipeline.flink.file_systems import s3_options
 from lineage_pipeline.flink.kafka_options import source_options
 from lineage_pipeline.flink.tables import JobTables
 from lineage_pipeline.settings import Settings, TopicSettings
-
-_S3_OPTIONS = {
-    "AWS_ENDPOINT_URL": "s3.endpoint",
-    "AWS_ACCESS_KEY_ID": "s3.access-key",
-    "AWS_SECRET_ACCESS_KEY": "s3.secret-key",
-    "AWS_SESSION_TOKEN": "s3.session.token",
-    "AWS_REGION": "s3.endpoint.region",
-}
 
 
 @dataclass(frozen=True)
@@ -30,6 +22,7 @@ class JobOptions:
     rest_port: int | None = None
     state_ttl: float = DEFAULT_STATE_TTL_SECONDS
     jars: tuple[Path, ...] = ()
+    s3_jars: tuple[Path, ...] = ()  # of the S3 plugin; needed where a path of the topic is on S3
     java_home: Path | None = None
     log_dir: Path | None = None
     cluster_url: str | None = None  # REST address of a running cluster; a mini cluster in this process otherwise
@@ -59,18 +52,11 @@ def job_config(
         jars=options.jars,
         rest_port=options.rest_port,
         cluster_url=options.cluster_url,
-        properties=_s3_options({name: value.get_secret_value() for name, value in settings.aws.items()}),
+        s3_jars=options.s3_jars,
+        s3_options=s3_options(settings) if options.s3_jars else {},
     )
 
 
 def flink_uri(path: str) -> str:
     """The path as Flink's file systems take it: a URI; a plain directory is made absolute."""
     return path.rstrip("/") if "://" in path else f"file://{Path(path).expanduser().resolve().as_posix()}"
-
-
-def _s3_options(aws: Mapping[str, str]) -> dict[str, str]:
-    options = {flink: aws[name] for name, flink in _S3_OPTIONS.items() if name in aws}
-    if "AWS_ENDPOINT_URL" in aws:
-        options["s3.path.style.access"] = "true"
-    # With markers removed, Hadoop deletes "directories" that other writers still use and the job hangs in retries.
-    return {**options, "fs.s3a.directory.marker.retention": "keep"} if options else {}

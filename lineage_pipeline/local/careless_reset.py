@@ -55,7 +55,7 @@ def main(shift: str, config: Path, rest_port: int, log_dir: Path) -> None:
     settings = load_settings({}, config)
     real = KafkaBook(settings.kafka.bootstrap_servers, settings.kafka.properties)
     topic = settings.topic()
-    options = job_options(settings, rest_port=rest_port, log_dir=log_dir)
+    options = job_options(settings, topic, rest_port=rest_port, log_dir=log_dir)
     request = StartRequest(topic.baseline, from_index_end=True)
     run_until_stopped(JobRun(settings, topic, options, CarelessBook(real, {partition: offsets}), request))
 

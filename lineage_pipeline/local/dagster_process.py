@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, final
 from urllib.error import URLError
 from urllib.parse import quote
@@ -55,15 +56,26 @@ class DagsterVerdict:
 
 @final
 class DagsterProcess:
-    """One Dagster over the topics of `config`, with its state in `home` and its web page on `port` of 127.0.0.1."""
+    """One Dagster over the topics of `config`, with its state in `home` and its web page on `port` of 127.0.0.1.
 
-    def __init__(self, config: Path, home: Path, log_dir: Path, port: int, environ: Mapping[str, str]) -> None:
+    `environ` is a process environment whose settings do not count; `aws` are the AWS_* settings of an embedded lake.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        home: Path,
+        log_dir: Path,
+        port: int,
+        environ: Mapping[str, str],
+        aws: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._home = home.absolute()
         self._log = log_dir.absolute() / "dagster.log"
         self._port = port
         # Only what a process needs: a stray KAFKA_TOPIC or DAGSTER_HOME must not divert the embedded location.
         kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith("PYTHON")}
-        self._environ = {**kept, "LINEAGE_CONFIG": str(config.absolute()), "DAGSTER_HOME": str(self._home)}
+        self._environ = {**kept, **aws, "LINEAGE_CONFIG": str(config.absolute()), "DAGSTER_HOME": str(self._home)}
         self._process: ManagedProcess | None = None
 
     @property

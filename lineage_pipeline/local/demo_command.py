@@ -29,7 +29,8 @@ _WIDTH = 160  # where nobody looks: a pipe has no width
     "--exit", "leave", is_flag=True, help="End after the story: 0 only if the planted loss was found exactly."
 )
 @click.option("--records", type=click.IntRange(min=_SMALLEST), default=RECORDS, show_default=True)
-def demo_command(leave: bool, records: int) -> None:
+@click.option("--s3", is_flag=True, help="Keep the lake on an embedded S3 server instead of in directories.")
+def demo_command(leave: bool, records: int, s3: bool) -> None:
     """Move records with a real Kafka and a real Flink, prove it, lose some on purpose and find exactly those.
 
     Example: lineage demo --exit --records 50000
@@ -38,7 +39,11 @@ def demo_command(leave: bool, records: int) -> None:
     console = Console(stderr=True, highlight=False)
     out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)
     stack = EmbeddedStack(
-        Path(STATE_DIRECTORY) / "demo", os.environ, lambda line: console.print(f"  {line}", soft_wrap=True), fresh=True
+        Path(STATE_DIRECTORY) / "demo",
+        os.environ,
+        lambda line: console.print(f"  {line}", soft_wrap=True),
+        fresh=True,
+        s3=s3,
     )
     with stack:
         found = _story(stack, records, console, out)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -29,14 +30,24 @@ _PAUSE_SECONDS = 0.1
 
 
 class JobProcess:
-    """One run of the job. `config` is its lineage.yaml; its log and Flink's go to `log_dir`."""
+    """One run of the job. `config` is its lineage.yaml; its log and Flink's go to `log_dir`.
 
-    def __init__(self, config: Path, log_dir: Path, rest_port: int, environ: Mapping[str, str]) -> None:
+    `environ` is a process environment whose settings do not count; `aws` are the AWS_* settings of an embedded lake.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        log_dir: Path,
+        rest_port: int,
+        environ: Mapping[str, str],
+        aws: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._config = config
         self._log_dir = log_dir
         self._port = rest_port
         # Settings come from the file alone: a stray KAFKA_TOPIC or OUTPUT_PATH must not divert the embedded job.
-        self._environ = {"JDK_JAVA_OPTIONS": _JVM_OPTIONS, **without_settings(environ)}
+        self._environ = {"JDK_JAVA_OPTIONS": _JVM_OPTIONS, **without_settings(environ), **aws}
         self._process: ManagedProcess | None = None
         self._mark = ""  # stands in the log, which all runs share, where the newest run begins
 

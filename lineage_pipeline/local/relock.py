@@ -42,7 +42,7 @@ ROOTS = {
         )
     ),
     "flink-s3": JarSetRoots(alone=("org.apache.flink:flink-s3-fs-hadoop:2.3.0",)),
-    "s3proxy": JarSetRoots(alone=("org.gaul:s3proxy:3.1.0:jar-with-dependencies",)),
+    "s3proxy": JarSetRoots(alone=("org.gaul:s3proxy:4.0.0:jar-with-dependencies",)),
 }
 
 

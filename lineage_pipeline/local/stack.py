@@ -1,4 +1,6 @@
-"""The embedded stack: broker, topic, Flink job and Dagster over one state directory, which a later start resumes.
+"""The embedded stack: broker, topic, Flink job, Dagster, and S3 if asked for, over one state directory.
+
+A later start resumes what the directory holds.
 
 `.lineage/lineage.yaml` always describes the stack that ran last, so that `lineage sql`, `audit` and the rest find it
 without any setting.
@@ -19,15 +21,17 @@ from lineage_pipeline.errors import SetupError
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.dagster_process import DagsterProcess
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
-from lineage_pipeline.local.java import check_python, find_java
+from lineage_pipeline.local.java import Java, check_python, find_java
 from lineage_pipeline.local.job_process import RUN_JOB, JobProcess
 from lineage_pipeline.local.ports import free_ports
+from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from lineage_pipeline.local.state_lock import StateLock
 from lineage_pipeline.local.topics import create_topic, partition_count
 from lineage_pipeline.settings import EMBEDDED_CONFIG, Settings, load_settings
 
 STATE_DIRECTORY = EMBEDDED_CONFIG.parent
 PARTITIONS = 10
+CHECKPOINT_INTERVAL = 3.0  # seconds: short, so that one sees something happen
 
 
 @final
@@ -35,7 +39,8 @@ class EmbeddedStack:
     """Broker, job and Dagster below `directory`. A context manager: on exit the job stops with a savepoint.
 
     `report` is told in one sentence what happens. `topic` is made with ten partitions when it is not there.
-    `fresh` removes first what an earlier run left in `directory`.
+    `fresh` removes first what an earlier run left in `directory`. With `s3` the lake is on an embedded S3 server
+    instead of in a directory.
     """
 
     def __init__(
@@ -45,17 +50,18 @@ class EmbeddedStack:
         report: Callable[[str], None],
         *,
         topic: str = "lineage-input",
-        checkpoint_interval: float = 3.0,
         fresh: bool = False,
+        s3: bool = False,
     ) -> None:
         self.directory = directory.absolute()
         self.topic = topic
         self._environ = environ
         self._report = report
-        self._checkpoint_interval = checkpoint_interval
         self._fresh = fresh
+        self._on_s3 = s3
         self._lock = StateLock(self.directory)
         self._broker: KafkaBroker | None = None
+        self._s3: S3Server | None = None
         self._job: JobProcess | None = None
         self._dagster: DagsterProcess | None = None
 
@@ -77,6 +83,11 @@ class EmbeddedStack:
         return self._job
 
     @property
+    def s3(self) -> S3Server | None:
+        """The S3 server, where the lake is on one."""
+        return self._s3
+
+    @property
     def dagster(self) -> DagsterProcess:
         """Dagster's process, started or not."""
         assert self._dagster is not None, "the stack is not started"
@@ -85,7 +96,7 @@ class EmbeddedStack:
     @property
     def settings(self) -> Settings:
         """Settings of this stack, free of the user's environment."""
-        return load_settings({}, self.config)
+        return load_settings(self._aws, self.config)
 
     def __enter__(self) -> EmbeddedStack:
         """Start the broker and make the topic; the job is started by `start_job`."""
@@ -105,10 +116,12 @@ class EmbeddedStack:
             # an existing topic is taken as it is: partitions may have been added
             if partition_count(self._broker.bootstrap_servers, self.topic) is None:
                 create_topic(self._broker.bootstrap_servers, self.topic, PARTITIONS)
+            if self._on_s3:
+                self._start_s3(java)
             self._write_config()
             log, (flink, web) = self.directory / "log", free_ports(2)
-            self._job = JobProcess(self.config, log, flink, self._environ)
-            self._dagster = DagsterProcess(self.config, self.directory / "dagster", log, web, self._environ)
+            self._job = JobProcess(self.config, log, flink, self._environ, self._aws)
+            self._dagster = DagsterProcess(self.config, self.directory / "dagster", log, web, self._environ, self._aws)
         except BaseException:
             self._close()
             raise
@@ -134,6 +147,18 @@ class EmbeddedStack:
         self.dagster.start(hold=(self._lock.fileno(),))
         self._report(f"Dagster UI at {self.dagster.url}")
 
+    @property
+    def _aws(self) -> dict[str, str]:
+        return self._s3.environ if self._s3 is not None else {}
+
+    def _start_s3(self, java: Java) -> None:
+        cache, console = cache_folder(self._environ), Console(stderr=True)
+        jars = fetch_jars("s3proxy", cache=cache, progress=console)
+        fetch_jars("flink-s3", cache=cache, progress=console)
+        self._s3 = S3Server(self.directory / "s3", java, jars)
+        self._s3.start(hold=(self._lock.fileno(),), notice=self._report)
+        self._report(f"S3 server at {self._s3.endpoint}; other terminals: . {self._s3.environ_path}")
+
     def _remove_leftovers(self) -> None:
         """Empty the directory, but for the lock that we hold."""
         try:
@@ -152,13 +177,15 @@ class EmbeddedStack:
             self._job.kill()
         if self._broker is not None:
             self._broker.stop()
+        if self._s3 is not None:
+            self._s3.stop()
         self._lock.release()
 
     def _write_config(self) -> None:
         content: dict[str, Any] = {
             "kafka": {"bootstrap_servers": self.broker.bootstrap_servers},
-            "lake": str(self.directory / "lake"),
-            "checkpoint_interval": self._checkpoint_interval,
+            "lake": f"s3://{BUCKET}" if self._on_s3 else str(self.directory / "lake"),
+            "checkpoint_interval": CHECKPOINT_INTERVAL,
             "topics": [{"name": self.topic, "format": "avro"}],
         }
         text = "# Written at each start of the embedded stack; changes here are lost.\n" + yaml.safe_dump(content)

@@ -21,7 +21,8 @@ _POLL_SECONDS = 0.5
 
 @click.command("up")
 @click.option("--parallelism", type=click.IntRange(1, 128), default=1, show_default=True, help="Of the Flink job.")
-def up_command(parallelism: int) -> None:
+@click.option("--s3", is_flag=True, help="Keep the lake on an embedded S3 server instead of in directories.")
+def up_command(parallelism: int, s3: bool) -> None:
     """Run broker, producer at RATE_PER_SEC, Flink job and Dagster until Ctrl-C; state is kept under .lineage/up.
 
     Example: RATE_PER_SEC=100 lineage up
@@ -31,7 +32,9 @@ def up_command(parallelism: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
-    stack = EmbeddedStack(Path(STATE_DIRECTORY) / "up", os.environ, lambda line: console.print(line, soft_wrap=True))
+    stack = EmbeddedStack(
+        Path(STATE_DIRECTORY) / "up", os.environ, lambda line: console.print(line, soft_wrap=True), s3=s3
+    )
     with stack:
         stack.start_job("--parallelism", str(parallelism))
         stack.start_dagster()
@@ -78,3 +81,5 @@ def _watch(stack: EmbeddedStack, producing: _Producing, stop: threading.Event) -
         broker = stack.broker.process
         if broker is None or broker.poll() is not None:
             raise ProcessError(f"the Kafka broker ended: see {stack.broker.log_path}")
+        if stack.s3 is not None and (stack.s3.process is None or stack.s3.process.poll() is not None):
+            raise ProcessError(f"the S3 server ended: see {stack.s3.log_path}")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-import botocore.session
 import pytest
 from pydantic import SecretStr
 
@@ -19,57 +14,16 @@ from lineage_pipeline.audit_topic import AuditRequest, audit_topic
 from lineage_pipeline.books.index_store import IndexPath, read_index
 from lineage_pipeline.books.object_store import ObjectStore, open_store, read_many
 from lineage_pipeline.errors import StoreError
-from lineage_pipeline.local.jars import cache_folder, fetch_jars
-from lineage_pipeline.local.java import Java
-from lineage_pipeline.local.ports import free_ports
-from lineage_pipeline.local.processes import ManagedProcess
+from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from tests.books.index_files import day, parquet, put, run
-
-KEY, SECRET = "local-user", "local-secret-that-nobody-may-see"
-BUCKET = "flink-data"
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory, java: Java) -> Iterator[dict[str, SecretStr]]:
-    """The settings of a running S3 server with an empty bucket."""
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "buckets").mkdir()
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
-    (folder / "s3proxy.conf").write_text(
-        f"s3proxy.endpoint={endpoint}\ns3proxy.authorization=aws-v2-or-v4\n"
-        f"s3proxy.identity={KEY}\ns3proxy.credential={SECRET}\ns3proxy.ignore-unknown-headers=true\n"
-        f"jclouds.provider=filesystem-nio2\njclouds.filesystem.basedir={folder / 'buckets'}\n"
-    )
-    (jar,) = fetch_jars("s3proxy", cache=cache_folder(os.environ))
-    command = [java.executable, "-Xmx256m", "-jar", jar, "--properties", "s3proxy.conf"]
-    with ManagedProcess.start(command, folder / "s3proxy.log", cwd=folder) as server:
-        server.wait_ready(lambda: answers(endpoint), 60, "the S3 server")
-        botocore_client(endpoint).create_bucket(Bucket=BUCKET)
-        yield settings(endpoint)
-
-
-def settings(endpoint: str, secret: str = SECRET) -> dict[str, SecretStr]:
-    values = {"ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": KEY, "SECRET_ACCESS_KEY": secret, "REGION": "us-east-1"}
-    return {f"AWS_{name}": SecretStr(value) for name, value in values.items()}
-
-
-def answers(endpoint: str) -> bool:
-    try:
-        urllib.request.urlopen(endpoint, timeout=2)
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-def botocore_client(endpoint: str) -> Any:
-    session = botocore.session.Session()
-    return session.create_client(
-        "s3", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1"
-    )
+def aws(s3: S3Server) -> dict[str, SecretStr]:
+    """The settings of a client of the running server."""
+    return {name: SecretStr(value) for name, value in s3.environ.items()}
 
 
 @pytest.fixture
@@ -124,9 +78,9 @@ def test_more_keys_than_one_page_are_all_listed_and_read_in_order(store: ObjectS
 
 
 def test_markers_of_directories_are_no_objects_but_an_empty_object_is_one(
-    store: ObjectStore, aws: dict[str, SecretStr], uri: str
+    store: ObjectStore, s3: S3Server, uri: str
 ) -> None:
-    client = botocore_client(aws["AWS_ENDPOINT_URL"].get_secret_value())
+    client = s3.client()
     prefix = uri.removeprefix(f"s3://{BUCKET}/")
     for folder in ("", "kafka_topic=t/", "kafka_topic=t/dt=1/"):
         client.put_object(Bucket=BUCKET, Key=f"{prefix}/{folder}", Body=b"")
@@ -142,12 +96,12 @@ def test_a_key_with_odd_characters_is_listed_and_read_as_it_is(store: ObjectStor
 
 
 def test_wrong_credentials_are_an_error_that_shows_no_secret(aws: dict[str, SecretStr], uri: str) -> None:
-    wrong = open_store(uri, settings(aws["AWS_ENDPOINT_URL"].get_secret_value(), "another-secret-of-somebody"))
+    wrong = open_store(uri, {**aws, "AWS_SECRET_ACCESS_KEY": SecretStr("another-secret-of-somebody")})
     for attempt in (wrong.exists, lambda: list(wrong.list()), lambda: wrong.get("x"), lambda: wrong.put("x", b"")):
         with pytest.raises(StoreError, match="credentials") as error:
             attempt()
         assert "another-secret" not in str(error.value)
-        assert KEY not in str(error.value)
+        assert aws["AWS_ACCESS_KEY_ID"].get_secret_value() not in str(error.value)
 
 
 def test_the_audit_of_a_prefix_is_that_of_a_directory(
@@ -170,9 +124,10 @@ def test_the_audit_of_a_prefix_is_that_of_a_directory(
     assert reports[0]["totals"]["unknown"] == 2
 
 
-def test_a_server_that_is_not_there_leaves_the_index_unreadable(unused_port: int) -> None:
-    away = open_store(f"s3://{BUCKET}/x", settings(f"http://127.0.0.1:{unused_port}"))
+def test_a_server_that_is_not_there_leaves_the_index_unreadable(unused_port: int, aws: dict[str, SecretStr]) -> None:
+    nowhere = {**aws, "AWS_ENDPOINT_URL": SecretStr(f"http://127.0.0.1:{unused_port}")}
+    away = open_store(f"s3://{BUCKET}/x", nowhere)
     found = read_index(IndexPath(away, "t"))
     assert found.status == "unreadable"
-    assert SECRET not in str(found.problems)
+    assert aws["AWS_SECRET_ACCESS_KEY"].get_secret_value() not in str(found.problems)
     assert str(unused_port) in found.problems[0]

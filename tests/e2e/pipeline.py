@@ -22,6 +22,7 @@ from lineage_pipeline.errors import JobError
 from lineage_pipeline.local.job_process import JobProcess
 from lineage_pipeline.local.ports import free_ports
 from lineage_pipeline.local.producer import ProduceResult, ProducerPlan, produce
+from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from lineage_pipeline.local.topics import create_topic, partition_count
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 
@@ -54,22 +55,32 @@ def wait_until(seen: Callable[[], bool], what: str) -> None:
 class Pipeline:
     """The topic and everything the job leaves below `directory`."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, directory: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        directory: Path,
+        environ: Mapping[str, str],
+        s3: S3Server | None = None,
+    ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.topic = topic
         self.directory = directory
-        self.lake = directory / "lake"
+        # what the server stores are plain files: looked at from behind, S3 is a directory like the other one
+        self.lake = s3.bucket_directory / topic if s3 else directory / "lake"
+        self.lake_uri = f"s3://{BUCKET}/{topic}" if s3 else str(self.lake)
+        self.aws = s3.environ if s3 else {}
         self.config = directory / "lineage.yaml"
         self._read: dict[Path, pa.Table] = {}  # files of the lake never change once they have their name
         self.environ = {**environ, "JAVA_TOOL_OPTIONS": _SHORT_LIVED_JVM}
-        self.job = JobProcess(self.config, directory / "log", free_ports(1)[0], self.environ)
+        self.job = JobProcess(self.config, directory / "log", free_ports(1)[0], self.environ, self.aws)
         self.configure()
 
     def configure(self, *, kafka: Mapping[str, Any] | None = None, **topic: Any) -> None:
         """Write lineage.yaml; `kafka` and `topic` are further keys of these sections."""
         content = {
             "kafka": {"bootstrap_servers": self.bootstrap_servers, **(kafka or {})},
-            "lake": str(self.lake),
+            "lake": self.lake_uri,
             "checkpoint_interval": 1.0,
             "topics": [{"name": self.topic, "group": f"{self.topic}-job", "format": "avro", **topic}],
         }
@@ -77,7 +88,7 @@ class Pipeline:
 
     @property
     def settings(self) -> Settings:
-        return load_settings({}, self.config)
+        return load_settings(self.aws, self.config)
 
     @property
     def topic_settings(self) -> TopicSettings:
