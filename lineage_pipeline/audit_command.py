@@ -29,7 +29,12 @@ _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width; narrower would break the t
 
 @click.command("audit")
 @click.option("--topic", help="Which topic, when several are configured.")
-@click.option("--books", default="index,broker", show_default=True, help="What to read: index, or index,broker.")
+@click.option(
+    "--books",
+    default="index,broker",
+    show_default=True,
+    help="What to read, of index, broker and lake; always the index.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--full", is_flag=True, help="List every day and read every index file anew.")
 @click.option("--wait", is_flag=True, help="Look again after the settle time when a hole is seen for the first time.")

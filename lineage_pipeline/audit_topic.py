@@ -1,4 +1,4 @@
-"""Use case: audit one topic. Gather (index listing first, then broker, then the holes), decide (pure), report.
+"""Use case: audit one topic. Gather (index listing first, then lake, then broker, then holes), decide (pure), report.
 
 Reads books, never the environment; the clock and waiting are passed in.
 """
@@ -13,25 +13,29 @@ from datetime import datetime
 from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.broker_book import BrokerBook, HoleReader
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, read_index
+from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.object_store import ObjectStore, open_store
-from lineage_pipeline.core.audit import audit, observation
+from lineage_pipeline.core.audit import audit, lake_observation, observation
 from lineage_pipeline.core.audit_events import Look, needs_closed_days
 from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
 from lineage_pipeline.core.hole_reading import HoleBudget
+from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence
 from lineage_pipeline.core.ledger_events import Event
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import BrokerError, UsageError
+from lineage_pipeline.lake_request import lake_book
 from lineage_pipeline.reading_again import Rereading
 from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
 
+BOOKS = ("index", "broker", "lake")
 Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True)
 class AuditRequest:
-    """What to audit and by which rules. `broker` is None for an audit of the index alone.
+    """What to audit and by which rules. `broker` is None for an audit without it, and so is `lake`.
 
     Without `reader` holes are not read again, so their cause stays open. Without `plan` nothing is remembered from one
     audit to the next.
@@ -44,6 +48,7 @@ class AuditRequest:
     reader: HoleReader | None = None
     budget: HoleBudget = field(default_factory=HoleBudget)
     plan: StatePlan | None = None
+    lake: LakeBook | None = None
 
 
 def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]) -> AuditRequest:
@@ -52,24 +57,23 @@ def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]
     Raises UsageError for books that cannot be audited by.
     """
     chosen = set(books)
-    if "index" not in chosen or chosen - {"index", "broker"}:
+    if "index" not in chosen or chosen - set(BOOKS):
         shown = ",".join(sorted(chosen)) or "none"
-        raise UsageError(
-            f"books {shown}: this version audits `index` or `index,broker`; the index is always one of them"
-        )
+        raise UsageError(f"books {shown}: there are {', '.join(BOOKS)}, and the index is always one of them")
     rules = AuditRules(
         settings.settle_seconds(topic), topic.max_delay, topic.baseline, topic.isolation, topic.quarantine_limit
     )
-    index = index_path(settings, topic)
+    index, plan = index_path(settings, topic), state_plan(settings, topic)
+    state = open_store(topic.paths.audit, settings.aws) if plan is not None else None
+    lake = lake_book(settings, topic, state=state) if "lake" in chosen else None
     if "broker" not in chosen:
-        return AuditRequest(index, None, topic.group, rules, plan=state_plan(settings, topic))
+        return AuditRequest(index, None, topic.group, rules, plan=plan, lake=lake)
     # an index-only audit needs no client
     from lineage_pipeline.books.hole_reader import KafkaHoleReader  # noqa: PLC0415 - as said above
     from lineage_pipeline.books.kafka_offsets import KafkaBook  # noqa: PLC0415 - as said above
 
     kafka = (settings.kafka.bootstrap_servers, settings.kafka.properties)
-    plan = state_plan(settings, topic)
-    return AuditRequest(index, KafkaBook(*kafka), topic.group, rules, KafkaHoleReader(*kafka), plan=plan)
+    return AuditRequest(index, KafkaBook(*kafka), topic.group, rules, KafkaHoleReader(*kafka), plan=plan, lake=lake)
 
 
 def index_path(settings: Settings, topic: TopicSettings) -> IndexPath:
@@ -117,15 +121,22 @@ def audit_twice(
         return _audit_and_keep(second, now, unstored)[0]
     evidence = gather(request, now, memory)
     first = audit(evidence)
-    looked = observation(evidence, first, now())
-    if looked is None or not _suspected(first):
+    finished_at = now()
+    looked, lake = observation(evidence, first, finished_at), lake_observation(evidence, first, finished_at)
+    if (looked is None and lake is None) or not _suspected(first):
         return first
-    _settle(looked.observed_at, request, now, wait)
+    _settle(finished_at, request, now, wait)
     before = memory or Memory()
     # what is explained stays so; a loss is read again, since the second look has to agree
     explained = [one for one in evidence.memory.resolutions if one.offset_class == "explained"]
     settled = tuple(dict.fromkeys((*before.resolutions, *explained)))
-    return audit_topic(request, now, replace(before, observations=(*before.observations, looked), resolutions=settled))
+    seen = replace(
+        before,
+        observations=(*before.observations, *([looked] if looked else [])),
+        lake=(*before.lake, *([lake] if lake else [])),
+        resolutions=settled,
+    )
+    return audit_topic(request, now, seen)
 
 
 def gather(
@@ -136,13 +147,14 @@ def gather(
     *,
     closed_days: bool = False,
 ) -> AuditEvidence:
-    """Everything there is to know: index first, then broker, so that an index row is never newer than the log's end.
+    """Everything there is to know: index first, so that an index row is never newer than its object or the log's end.
 
-    Holes that are due are read again at last; what came of them is in the evidence's memory. With `remembering` only
-    what is new is read, of closed days only when asked for.
+    Then the lake, then the broker. Holes that are due are read again at last; what came of them is in the evidence's
+    memory. With `remembering` only what is new is read, of closed days only when asked for.
     """
     audited_at = now()
     index = remembering.read_index(audited_at, closed_days=closed_days) if remembering else read_index(request.index)
+    lake = _look_at_lake(request, audited_at)
     broker = _ask(request)
     if remembering is not None:
         index, memory = remembering.recall(audited_at, index, broker)
@@ -153,6 +165,7 @@ def gather(
         broker=broker,
         rules=request.rules,
         memory=memory or Memory(),
+        lake=lake_evidence(lake, index.coverage, memory or Memory()),
     )
     if request.broker is None or request.reader is None:
         return evidence
@@ -194,6 +207,14 @@ def _suspected(report: AuditReport) -> bool:
 def _settle(since: datetime, request: AuditRequest, now: Clock, wait: Callable[[float], None]) -> None:
     while (left := request.rules.settle - (now() - since).total_seconds()) > 0:
         wait(left)
+
+
+def _look_at_lake(request: AuditRequest, at: datetime) -> LakeReading:
+    if request.lake is None:
+        return LakeReading("not-consulted")
+    plan = request.plan
+    full, store = (plan.full, plan.store) if plan is not None else (False, True)
+    return replace(request.lake, again=full, keep=store).read(at)
 
 
 def _ask(request: AuditRequest) -> BrokerEvidence:

@@ -11,6 +11,7 @@
     ├── ProcessError                         a process of ours died or did not become ready
     ├── StoreError                           a directory or bucket could not be listed, read or written
     ├── IndexFileError                       one offset index file is malformed: it is refused whole
+    ├── LakeFileError                        a data or quarantine file is broken, or does not tell its offsets
     ├── LedgerError                          what the auditor remembers is damaged or of another topic
     ├── BrokerError                          Kafka could not be asked, refused, or gave a senseless answer
     │   └── UnknownTopicError                Kafka answered that the topic does not exist
@@ -71,6 +72,14 @@ class StoreError(LineageError):
 
 class IndexFileError(LineageError):
     """One offset index file is malformed. It is refused whole; other files are judged."""
+
+
+class LakeFileError(LineageError):
+    """A data or quarantine file was read and does not tell its offsets; `broken`: it is no whole Parquet file."""
+
+    def __init__(self, text: str, *, broken: bool) -> None:
+        super().__init__(text)
+        self.broken = broken
 
 
 class LedgerError(LineageError):

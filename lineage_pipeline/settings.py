@@ -17,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.lake_settings import LakeFiles
 
 CONFIG_NAME = "lineage.yaml"
 EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
@@ -133,6 +134,7 @@ class TopicSettings(_Model):
     )
     owners: tuple[str, ...] = ()
     audit: AuditPlan = AuditPlan()
+    lake_files: LakeFiles = LakeFiles()
 
 
 class Settings(_Model):
@@ -323,6 +325,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "paths": Paths,
         "retention": Retention,
         "audit": AuditPlan,
+        "lake_files": LakeFiles,
     }
     names = [part for part in location if isinstance(part, str)]
     model = models.get(names[-1], Settings) if names else Settings

@@ -43,7 +43,7 @@ LAYERS = {
         "lineage_pipeline.settings",
         "lineage_pipeline.flink",
     ),
-    "lineage_pipeline/settings.py": ("lineage_pipeline.errors",),
+    "lineage_pipeline/settings.py": ("lineage_pipeline.errors", "lineage_pipeline.lake_settings"),
     "lineage_pipeline/errors.py": (),
 }
 USE_CASES = ("audit_topic", "locate", "lake_sql")

@@ -57,6 +57,19 @@ class DirectoryStore:
         except (OSError, ValueError) as error:
             raise self._failed("read", key, error) from None
 
+    def get_range(self, listed: ObjectInfo, start: int, end: int) -> bytes:
+        """A part of the file; see ObjectStore.get_range."""
+        try:
+            descriptor = os.open(self._root / checked_key(listed.key), os.O_RDONLY)
+            try:
+                if _tag(os.fstat(descriptor)) != listed.etag:
+                    raise StoreError(f"{self.uri.rstrip('/')}/{listed.key} changed since it was listed: try again")
+                return os.pread(descriptor, end - start, start)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            raise self._failed("read", listed.key, error) from None
+
     def put(self, key: str, data: bytes) -> None:
         """Write under a hidden name, flush to disk, rename; see ObjectStore.put."""
         target = self._root / checked_key(key)
@@ -120,8 +133,7 @@ class DirectoryStore:
             if S_ISDIR(status.st_mode):
                 yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", hidden, (*above, here))
             else:
-                tag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
-                yield ObjectInfo(f"{prefix}{entry.name}", status.st_size, tag, status.st_mtime)
+                yield ObjectInfo(f"{prefix}{entry.name}", status.st_size, _tag(status), status.st_mtime)
 
     def _failed(self, verb: str, key: str, error: OSError | ValueError) -> StoreError:
         where = f"{self.uri.rstrip('/')}/{key}" if key else self.uri
@@ -130,6 +142,11 @@ class DirectoryStore:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO}:
             remedy = "check the disk"
         return StoreError(f"{where} cannot be {verb} ({reason}): {remedy}")
+
+
+def _tag(status: os.stat_result) -> str:
+    """An entity tag: changes with the file's identity, time or size."""
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
 def _sync_directory(folder: Path) -> None:

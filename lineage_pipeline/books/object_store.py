@@ -57,6 +57,12 @@ class ObjectStore(Protocol):
     def get(self, key: str) -> bytes:
         """The whole object in one request. Raises StoreError, also when it is not there."""
 
+    def get_range(self, listed: ObjectInfo, start: int, end: int) -> bytes:
+        """The bytes [start, end) of an object as it was listed, in one request.
+
+        Raises StoreError, also when it is not there, or is not the listed one any more.
+        """
+
     def put(self, key: str, data: bytes) -> None:
         """Write the whole object; a reader sees the old content or the new, never a part. Raises StoreError."""
 

@@ -15,7 +15,14 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import S3Store
 from pydantic import SecretStr
 
@@ -100,6 +107,18 @@ class S3ObjectStore:
             return bytes(obstore.get(self._store, checked_key(key)).bytes())
         except _FOREIGN as error:
             raise self._failed("read", key, error) from None
+
+    def get_range(self, listed: ObjectInfo, start: int, end: int) -> bytes:
+        """One ranged GET; see ObjectStore.get_range."""
+        options: Any = {"range": (start, end)}
+        if listed.etag is not None:
+            options["if_match"] = listed.etag
+        try:
+            return bytes(obstore.get(self._store, checked_key(listed.key), options=options).bytes())
+        except PreconditionError:
+            raise StoreError(f"{self.uri.rstrip('/')}/{listed.key} changed since it was listed: try again") from None
+        except _FOREIGN as error:
+            raise self._failed("read", listed.key, error) from None
 
     def put(self, key: str, data: bytes) -> None:
         """One PUT, which S3 makes visible whole or not at all; see ObjectStore.put."""

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from lineage_pipeline.core.decision import decide_partition
 from lineage_pipeline.core.evidence import AuditEvidence
-from lineage_pipeline.core.memory import Observation, ObservedPartition
-from lineage_pipeline.core.offsets import RangeSet
+from lineage_pipeline.core.lake_claims import absent_ranges, looked_whole, remembered_damage
+from lineage_pipeline.core.memory import Damage, LakeObservation, Observation, ObservedPartition
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
 from lineage_pipeline.core.report import AuditReport, build_report
 
 
@@ -40,9 +41,40 @@ def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datet
     return Observation(finished_at, seen)
 
 
+def lake_observation(evidence: AuditEvidence, report: AuditReport, finished_at: datetime) -> LakeObservation | None:
+    """What this audit saw of the lake, for the next one; None unless it saw the whole lake.
+
+    Damage that was known before and is still to be seen stays known, also where a person has accepted it.
+    """
+    if not looked_whole(evidence) or evidence.index.status != "read":
+        return None
+    absent, damage = {}, []
+    for one in report.partitions:
+        coverage = evidence.index.coverage.get(one.partition)
+        gone = absent_ranges(evidence, one.partition, coverage.exact) if coverage else EMPTY
+        gone = gone.difference(one.decision.ranges_of("explained"))
+        if len(gone):
+            absent[one.partition] = gone
+        found = [tile for tile in one.decision.tiles if tile.offset_class == "damaged"]
+        damage += [
+            Damage(one.partition, ranges, str(tile.cause), text) for tile in found for ranges, text in tile.notes
+        ]
+        left = gone.difference(one.decision.ranges_of("damaged"))
+        for known in remembered_damage(evidence, one.partition):
+            if len(known.ranges.intersection(left)):
+                damage.append(Damage(one.partition, known.ranges.intersection(left), known.cause, known.evidence))
+    return LakeObservation(finished_at, absent, tuple(damage))
+
+
 def _partitions(evidence: AuditEvidence) -> list[int]:
     memory = evidence.memory  # a partition that was once there does not fall silent
-    known = {*evidence.index.coverage, *memory.baselines, *memory.vanished, *memory.truncated}
+    known = {
+        *evidence.index.coverage,
+        *memory.baselines,
+        *memory.vanished,
+        *memory.truncated,
+        *evidence.lake.partitions,
+    }
     for deployment in evidence.index.deployments:
         known.update(deployment.start_offsets)
     if evidence.broker.snapshot is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from lineage_pipeline.core.audit import observation
+from lineage_pipeline.core.audit import lake_observation, observation
 from lineage_pipeline.core.baseline import Baseline
 from lineage_pipeline.core.completeness import proven
 from lineage_pipeline.core.evidence import AuditEvidence
@@ -20,6 +20,7 @@ from lineage_pipeline.core.ledger_events import (
     GapStatus,
     HoleResolved,
     Judged,
+    LakeLooked,
     Listing,
     Looked,
     WritersSeen,
@@ -51,6 +52,9 @@ def events_of(look: Look, state: LedgerState, fold: FoldWritten | None) -> tuple
     found: list[Event] = [_looked(look)]
     if look.evidence.index.status != "read":
         return tuple(found)
+    lake = lake_observation(look.evidence, look.report, look.finished_at)
+    if lake is not None and look.evidence.incarnation_problem is None:
+        found.append(LakeLooked(lake.observed_at, lake.absent, lake.damage))
     found += _baselines(look, state)
     writers = {one.writer for one in look.evidence.index.deployments} | look.evidence.index.sealed_writers
     if not writers <= state.writers:

@@ -91,6 +91,26 @@ class PartitionCoverage:
         return OffsetRange(min(one.start for one in known), max(one.end for one in known))
 
 
+def deepest(one: Repeats, other: Repeats) -> Repeats:
+    """What occurs more than once by either: each offset as often as the one that has it more often says."""
+    if not one.starts.size or not other.starts.size:
+        return one if one.starts.size else other
+    points = np.unique(np.concatenate((one.starts, one.ends, other.starts, other.ends)))
+    depths = np.maximum(_depths_at(one, points), _depths_at(other, points))[:-1]
+    # neighbours of one depth are one range, so that equal repeats have equal arrays
+    opens = np.flatnonzero(np.diff(depths, prepend=0))
+    borders = np.append(points[opens], points[-1])
+    repeated = depths[opens] > 1
+    return Repeats(borders[:-1][repeated], borders[1:][repeated], depths[opens][repeated])
+
+
+def _depths_at(one: Repeats, points: Int64Array) -> Int64Array:
+    """How often the offset at each point occurs; 0 where it is not repeated."""
+    place = np.searchsorted(one.starts, points, "right") - 1
+    inside = (place >= 0) & (points < one.ends[np.maximum(place, 0)])
+    return np.where(inside, one.depths[np.maximum(place, 0)], 0).astype(np.int64)
+
+
 class CoverageBuilder:
     """Collects checked rows, file by file and in any order, and gives each partition's coverage."""
 
@@ -179,6 +199,27 @@ def cover(starts: Int64Array, ends: Int64Array) -> tuple[RangeSet, Repeats]:
     covered, repeated = depths >= 1, depths >= 2  # noqa: PLR2004 - twice is the first repeat
     repeats = Repeats(points[:-1][repeated], points[1:][repeated], depths[repeated])
     return RangeSet(points[:-1][covered], points[1:][covered]), repeats
+
+
+def layered(starts: Int64Array, ends: Int64Array, weights: Int64Array) -> tuple[RangeSet, Repeats]:
+    """The offsets that ranges [starts[i], ends[i]), each counted weights[i] times, hold at all and more than once.
+
+    In canonical form: however the same offsets were cut into ranges, the arrays are the same.
+    """
+    if not starts.size:
+        return EMPTY, Repeats()
+    if bool((weights == 1).all()) and tiles(starts, ends):
+        return RangeSet([int(starts.min())], [int(ends.max())]), Repeats()
+    points, where = np.unique(np.concatenate((starts, ends)), return_inverse=True)
+    change: Int64Array = np.zeros(points.size, dtype=np.int64)
+    np.add.at(change, where, np.concatenate((weights, -weights)))
+    steps = np.flatnonzero(change)  # where nothing changes is no border: equal sets have equal arrays
+    if not steps.size:
+        return EMPTY, Repeats()
+    borders, depths = points[steps], np.cumsum(change[steps])[:-1]
+    covered, repeated = depths >= 1, depths >= 2  # noqa: PLR2004 - twice is the first repeat
+    repeats = Repeats(borders[:-1][repeated], borders[1:][repeated], depths[repeated])
+    return RangeSet(borders[:-1][covered], borders[1:][covered]), repeats
 
 
 def depth_profile(starts: Int64Array, ends: Int64Array) -> tuple[Int64Array, Int64Array]:

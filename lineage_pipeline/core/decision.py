@@ -6,15 +6,17 @@ people and re-reading established, then what is not due yet, and only what is le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from lineage_pipeline.core.baseline import Baseline, resolve_baseline
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
 from lineage_pipeline.core.classes import Tile, Tiling, Verdict
-from lineage_pipeline.core.coverage import PartitionCoverage, Repeats
+from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, deepest
 from lineage_pipeline.core.evidence import AuditEvidence
+from lineage_pipeline.core.lake_claims import claim_absent, claim_unindexed
+from lineage_pipeline.core.lake_comparison import PartitionLake
 from lineage_pipeline.core.memory import Acceptance, Observation, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet, exact_sum
 from lineage_pipeline.core.short_windows import ShortSpan, proven_short, short_spans
@@ -27,6 +29,7 @@ class PartitionDecision:
     `holes`: the offsets that are due and accounted for by nobody, which the next audit has to look at again.
     `short`: the spans of index rows that count fewer records than offsets; `short_suspected`: a second look will judge
     one of them a loss unless a further row has come.
+    `lake`: what the lake's objects hold of it, empty when they were not looked at.
     """
 
     partition: int
@@ -39,6 +42,7 @@ class PartitionDecision:
     holes: RangeSet
     short: tuple[ShortSpan, ...] = ()
     short_suspected: bool = False
+    lake: PartitionLake = field(default_factory=PartitionLake)
 
     def ranges_of(self, offset_class: str) -> RangeSet:
         """Everything of one class, whatever the cause."""
@@ -69,6 +73,7 @@ class _Look:
         self.partition = partition
         self.evidence = evidence
         self.coverage = evidence.index.coverage.get(partition, PartitionCoverage())
+        self.lake = evidence.lake.partitions.get(partition, PartitionLake())
         self.snapshot = evidence.broker.snapshot
         self.offsets: PartitionOffsets | None = self.snapshot.partitions.get(partition) if self.snapshot else None
         self.baseline = resolve_baseline(partition, evidence, self.coverage, self.offsets)
@@ -86,6 +91,7 @@ class _Look:
     def decide(self) -> PartitionDecision:
         whole = RangeSet.of(self.tiling.whole)
         self._contradictions(whole)
+        claim_absent(self.tiling, self.evidence, self.partition, self.coverage.exact, self._acceptances())
         self.tiling.claim(self.coverage.exact, "indexed", None, "index rows cover them")
         self._windows()
         self._established()
@@ -100,11 +106,12 @@ class _Look:
             baseline=self.baseline,
             end=self.end,
             tiles=self.tiling.tiles(),
-            repeats=self.coverage.repeats.within(self.baseline.offset, self.end),
+            repeats=deepest(self.coverage.repeats, self.lake.repeats).within(self.baseline.offset, self.end),
             coverage=self.coverage,
             holes=holes,
             short=self.short,
             short_suspected=len(self._proven_short(whole)) > len(self._proven_short(self._confirmed())),
+            lake=self.lake,
         )
 
     def _contradictions(self, whole: RangeSet) -> None:
@@ -139,6 +146,8 @@ class _Look:
         for accepted in self._acceptances():
             text = f"accepted by {accepted.author}: {accepted.reason}"
             self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
+        due = RangeSet.of(self.tiling.whole) if self.offsets is None else confirmed.union(self.vanished)
+        self.unsettled = claim_unindexed(self.tiling, self.evidence, self.partition, due, self.vanished)
         text = "they were indexed, but their index file vanished or changed, and no other file covers them"
         self.tiling.claim(self.vanished, "unknown", "index-vanished", text)
         for deployment in self.evidence.index.deployments:

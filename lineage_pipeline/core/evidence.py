@@ -10,6 +10,7 @@ from typing import Literal
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
 from lineage_pipeline.core.coverage import PartitionCoverage
 from lineage_pipeline.core.deployment import Deployment, Isolation, by_jobs
+from lineage_pipeline.core.lake_comparison import Doubt, LakeNote, PartitionLake
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.offsets import RangeSet
 
@@ -45,6 +46,22 @@ class BrokerEvidence:
 
 
 @dataclass(frozen=True)
+class LakeEvidence:
+    """What the lake's objects said, listed after the index. Unreadable: a table could not be listed.
+
+    `doubts`: why offsets that no object seems to hold may be in one all the same. `problems`: a sentence for everything
+    that could not be looked at. `files`: how many objects there are.
+    """
+
+    status: BookStatus = "not-consulted"
+    partitions: Mapping[int, PartitionLake] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[LakeNote, ...] = ()
+    files: int = 0
+
+
+@dataclass(frozen=True)
 class AuditRules:
     """What the settings say. `settle` and `max_delay` in seconds; the baseline and isolation serve foreign indexes.
 
@@ -60,7 +77,7 @@ class AuditRules:
 
 @dataclass(frozen=True)
 class AuditEvidence:
-    """One look at one topic: index first, then broker. `audited_at` is an aware UTC time.
+    """One look at one topic: index first, then lake, then broker. `audited_at` is an aware UTC time.
 
     `readable`: by partition, at which offsets of inexact windows this look read a record from the broker.
     """
@@ -72,6 +89,7 @@ class AuditEvidence:
     rules: AuditRules = field(default_factory=AuditRules)
     memory: Memory = field(default_factory=Memory)
     readable: Mapping[int, RangeSet] = field(default_factory=dict)
+    lake: LakeEvidence = field(default_factory=LakeEvidence)
 
     @property
     def isolation(self) -> Isolation:
@@ -91,7 +109,8 @@ class AuditEvidence:
         asked = [self.broker.problem] if self.broker.problem else []
         identity = [self.incarnation_problem] if self.incarnation_problem else []
         remembered = self.memory.problems
-        return (*self.index.problems, *self.index.deployment_problems, *broken, *asked, *identity, *remembered)
+        index, lake = (*self.index.problems, *self.index.deployment_problems), self.lake.problems
+        return (*index, *lake, *broken, *asked, *identity, *remembered)
 
     def partition_problem(self, partition: int) -> str | None:
         """What keeps the evidence about one partition from being whole, beside `problems`."""

@@ -55,6 +55,8 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding("no-deployment-record", "info", None, text)
     if evidence.index.status == "read" and evidence.index.files == 0:
         yield Finding("empty-index", "warn", None, "the offset index holds no file of this topic: did the job run?")
+    for note in evidence.lake.notes:
+        yield Finding(note.kind, note.severity, note.partition, note.text)
     for remark in evidence.memory.remarks:
         yield Finding("sealed", "info", None, remark)
     yield from _about_writers(evidence)

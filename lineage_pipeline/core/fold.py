@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, Windows
+from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, Windows, layered
 from lineage_pipeline.core.ledger_events import Incarnation
-from lineage_pipeline.core.offsets import EMPTY, Int64Array, RangeSet
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
 
 Owner = Incarnation | str | None  # an incarnation; the id of a writer without a record; rows that name no writer
 PartitionCoverages = Mapping[int, PartitionCoverage]
@@ -111,18 +111,7 @@ def _depths(parts: Sequence[PartitionCoverage]) -> tuple[RangeSet, Repeats]:
     weights = np.concatenate(
         [array for one in parts for array in (np.ones(len(one.exact), np.int64), one.repeats.depths - 1)]
     )
-    if not starts.size:
-        return EMPTY, Repeats()
-    points, where = np.unique(np.concatenate((starts, ends)), return_inverse=True)
-    change: Int64Array = np.zeros(points.size, dtype=np.int64)
-    np.add.at(change, where, np.concatenate((weights, -weights)))
-    steps = np.flatnonzero(change)  # where nothing changes is no border: equal sets have equal arrays
-    if not steps.size:
-        return EMPTY, Repeats()
-    borders, depths = points[steps], np.cumsum(change[steps])[:-1]
-    covered, repeated = depths >= 1, depths >= 2  # noqa: PLR2004 - twice is the first repeat
-    repeats = Repeats(borders[:-1][repeated], borders[1:][repeated], depths[repeated])
-    return RangeSet(borders[:-1][covered], borders[1:][covered]), repeats
+    return layered(starts, ends, weights)
 
 
 def _windows(parts: Sequence[Windows]) -> Windows:

@@ -110,7 +110,8 @@ def open_offsets(evidence: AuditEvidence) -> dict[int, OpenOffsets]:
         if offsets.error is None:
             decision = decide_partition(partition, evidence)
             known = RangeSet.of(*settled.get(partition, ())).union(decision.baseline.doubtful)
-            opened = OpenOffsets(decision.holes.difference(known), _tail(decision, offsets))
+            due = decision.holes.difference(known).difference(decision.lake.present)  # those are not lost
+            opened = OpenOffsets(due, _tail(decision, offsets))
             if len(opened.due) or len(opened.tail):
                 found[partition] = opened
     return found

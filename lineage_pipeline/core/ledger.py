@@ -22,6 +22,7 @@ from lineage_pipeline.core.ledger_events import (
     IncarnationOpened,
     IncarnationSealed,
     Judged,
+    LakeLooked,
     LogTruncated,
     Looked,
     PartitionRanges,
@@ -29,7 +30,7 @@ from lineage_pipeline.core.ledger_events import (
     Reached,
     WritersSeen,
 )
-from lineage_pipeline.core.memory import Acceptance, Counted, Memory, Observation, Resolution
+from lineage_pipeline.core.memory import Acceptance, Counted, LakeObservation, Memory, Observation, Resolution
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
 
 _RUNGS = 16  # doublings of max_delay: a year and more
@@ -40,8 +41,9 @@ KNOWN_FOLDS = 64  # digests: more than audits that can be under way at once
 class LedgerState:
     """The replayed ledger. What is kept by partition is of the open `incarnation`; None before a broker was read.
 
-    `looks`: earlier audits, oldest first, thinned in checkpoints; `look_count` counts them all. `index_ends` and
-    `high_watermarks` are the highest ever seen. `open_gaps`: missing or damaged in the newest audit that saw them.
+    `looks` and `lake_looks`: earlier audits, oldest first, thinned in checkpoints; `look_count` counts them all.
+    `index_ends` and `high_watermarks` are the highest ever seen. `open_gaps`: missing or damaged in the newest audit
+    that saw them.
     """
 
     incarnation: Incarnation | None = None
@@ -62,6 +64,7 @@ class LedgerState:
     folds: tuple[str, ...] = ()
     proven: Proven = field(default_factory=lambda: Proven({}))
     rows_without_writer_doubtful: bool = False
+    lake_looks: tuple[LakeLooked, ...] = ()
 
     def memory(self) -> Memory:
         """What the decision needs of it."""
@@ -89,6 +92,7 @@ class LedgerState:
                 f" its last verdict: {one.verdict}"
                 for one in self.sealed
             ),
+            lake=tuple(LakeObservation(one.finished_at, one.absent, one.damage) for one in self.lake_looks),
         )
 
     def is_sealed(self, incarnation: Incarnation) -> bool:
@@ -119,6 +123,8 @@ def replay(events: Iterable[Event], state: LedgerState | None = None) -> LedgerS
 def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PLR0911, PLR0912 - one case per kind
     if isinstance(event, Looked):
         return _looked(state, event)
+    if isinstance(event, LakeLooked):
+        return replace(state, lake_looks=(*state.lake_looks, event))
     if isinstance(event, BaselineResolved):
         if event.partition in state.baselines:  # resolved once: of two audits at once the first counts
             return state
@@ -226,6 +232,7 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
     found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
     found += [state.baselines[one] for one in sorted(state.baselines)]
     found += [*thinned(state.looks, settle, max_delay), *state.resolutions, *state.acceptances, *state.history]
+    found += _thinned_lake(state.lake_looks, settle)
     found += [FilesVanished(_LONG_AGO, state.vanished)] if state.vanished else []
     found += [LogTruncated(_LONG_AGO, state.truncated)] if state.truncated else []
     found += [FoldWritten(one) for one in state.folds]
@@ -260,6 +267,20 @@ def thinned(looks: tuple[Looked, ...], settle: float, max_delay: float) -> tuple
         recent = newest - one.finished_at <= timedelta(seconds=2 * settle)
         step = timedelta(seconds=(settle if recent else max_delay) / 4)
         if not kept or one.finished_at - kept[-1].finished_at >= step:
+            kept.append(one)
+    return (*kept, ordered[-1])
+
+
+def _thinned_lake(looks: tuple[LakeLooked, ...], settle: float) -> tuple[LakeLooked, ...]:
+    """The newest look at the lake, the youngest that is older than it by `settle`, one per quarter in between."""
+    if not looks:
+        return ()
+    ordered = sorted(looks, key=lambda one: one.finished_at)
+    newest = ordered[-1].finished_at
+    kept = [one for one in ordered if (newest - one.finished_at).total_seconds() >= settle][-1:]
+    for one in ordered[:-1]:
+        young = (newest - one.finished_at).total_seconds() < settle
+        if young and (not kept or (one.finished_at - kept[-1].finished_at).total_seconds() >= settle / 4):
             kept.append(one)
     return (*kept, ordered[-1])
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from lineage_pipeline.core.classes import OffsetClass, Verdict
-from lineage_pipeline.core.memory import ObservedPartition
+from lineage_pipeline.core.memory import Damage, ObservedPartition
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 
 GapStatus = Literal["opened", "healed", "accepted"]
@@ -80,6 +80,15 @@ class Looked:
     index_ends: Mapping[int, int] = field(default_factory=dict)
     partitions: Mapping[int, ObservedPartition] = field(default_factory=dict)
     counted: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class LakeLooked:
+    """A look at the whole lake: which indexed offsets no object held, and which of them are damaged, by two looks."""
+
+    finished_at: datetime
+    absent: PartitionRanges
+    damage: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +195,7 @@ Event = (
     | IncarnationOpened
     | IncarnationSealed
     | Looked
+    | LakeLooked
     | WritersSeen
     | FilesVanished
     | LogTruncated

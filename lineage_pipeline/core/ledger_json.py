@@ -24,6 +24,7 @@ from lineage_pipeline.core.ledger_events import (
     IncarnationOpened,
     IncarnationSealed,
     Judged,
+    LakeLooked,
     LogTruncated,
     Looked,
     Proven,
@@ -31,7 +32,7 @@ from lineage_pipeline.core.ledger_events import (
     Restarted,
     WritersSeen,
 )
-from lineage_pipeline.core.memory import ObservedPartition
+from lineage_pipeline.core.memory import Damage, ObservedPartition
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange, RangeSet
 from lineage_pipeline.errors import LedgerError
@@ -44,6 +45,7 @@ _KINDS: dict[str, type[Any]] = {
     "incarnation-opened": IncarnationOpened,
     "incarnation-sealed": IncarnationSealed,
     "looked": Looked,
+    "lake-looked": LakeLooked,
     "writers": WritersSeen,
     "files-vanished": FilesVanished,
     "log-truncated": LogTruncated,
@@ -188,6 +190,17 @@ def _read_proven(value: Any) -> tuple[int, datetime]:
     return _whole(offset), parse_time(moment)
 
 
+def _read_damage(value: Any) -> Damage:
+    partition, ranges, cause, evidence = value
+    if cause not in CAUSES["damaged"]:
+        raise ValueError(f"{cause!r} is no cause of damage")
+    return Damage(_whole(partition, MAX_PARTITION), _read_ranges(ranges), cause, _text(evidence))
+
+
+def _write_damage(value: Damage) -> list[Any]:
+    return [value.partition, _write_ranges(value.ranges), value.cause, value.evidence]
+
+
 def _write_ranges(value: RangeSet) -> list[list[int]]:
     return [[start, end] for start, end in zip(value.starts.tolist(), value.ends.tolist(), strict=True)]
 
@@ -231,6 +244,10 @@ _CODECS: dict[str, _Codec] = {
     "index_ends": _by_partition(_NUMBER),
     "partitions": _by_partition(_RANGES),
     "looked.partitions": _by_partition(_SEEN),
+    "absent": _by_partition(_RANGES),
+    "damage": _Codec(
+        lambda value: [_write_damage(one) for one in value], lambda value: tuple(_read_damage(one) for one in value)
+    ),
     "proven.partitions": _by_partition(_PROVEN),
 }
 

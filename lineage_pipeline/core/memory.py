@@ -67,6 +67,25 @@ class Acceptance:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """Offsets that two looks at the lake found in no object, with the cause and the sentence that names the object."""
+
+    partition: int
+    ranges: RangeSet
+    cause: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class LakeObservation:
+    """One earlier whole look at the lake: which indexed offsets no object held. `observed_at`: aware UTC time."""
+
+    observed_at: datetime
+    absent: Mapping[int, RangeSet]
+    damage: tuple[Damage, ...] = ()
+
+
+@dataclass(frozen=True)
 class Memory:
     """Everything earlier looks left: observations, resolutions, accepted gaps and baselines, all of this incarnation.
 
@@ -76,6 +95,8 @@ class Memory:
     `baseline_sources`: who gave a baseline. `remarks`: sentences about the topic that every report repeats.
     `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `counted`: oldest
     first, also of looks without the broker.
+    `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `lake`: earlier whole
+    looks at the lake, oldest first; `lake_since`: when the topic that is now began, if another of its name was before.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -91,3 +112,5 @@ class Memory:
     remarks: tuple[str, ...] = ()
     incarnation_problem: str | None = None
     counted: tuple[Counted, ...] = ()
+    lake: tuple[LakeObservation, ...] = ()
+    lake_since: float | None = None

@@ -71,14 +71,27 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
             "the topic was recreated, and rows without a writer may be of the one before: move its index files away,"
             " then tell a baseline again"
         )
+    deployments = tuple(one for one in seen.deployments if one not in sealed)
     return Recalled(
         state=known,
         events=(*events, *later),
-        memory=replace(known.memory(), problems=tuple(problems), incarnation_problem=_stranger(known, seen)),
+        memory=replace(
+            known.memory(),
+            problems=tuple(problems),
+            incarnation_problem=_stranger(known, seen),
+            lake_since=_since(known, deployments),
+        ),
         coverage=coverage,
-        deployments=tuple(one for one in seen.deployments if one not in sealed),
+        deployments=deployments,
         sealed_writers=frozenset(one.writer for one in sealed),
     )
+
+
+def _since(state: LedgerState, deployments: tuple[Deployment, ...]) -> float | None:
+    """When files began to be of the topic that is now (epoch seconds); None when there never was another."""
+    if not state.sealed or not deployments:
+        return None
+    return min(one.started_at for one in deployments).timestamp()
 
 
 def seal_others(seen: Seen, current: Incarnation | None) -> list[Event]:

@@ -11,13 +11,14 @@ from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.evidence import AuditEvidence, BookStatus
 from lineage_pipeline.core.expiry import Expiry
 from lineage_pipeline.core.findings import Finding, find
-from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 
 FORMAT = "lineage-audit/1"
 TOTALS = (
     *("expected", "actual", "indexed", "quarantined", "explained", "accepted"),
     *("pending", "missing", "damaged", "unknown", "duplicated"),
 )
+_FILES_TOLD = 6  # of the objects that hold a repeated range
 EXIT_CODES: dict[Verdict, int] = {"complete": 0, "loss": 1, "undetermined": 3}
 
 
@@ -120,7 +121,7 @@ def build_report(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         cluster_id=snapshot.cluster_id if snapshot else None,
         topic_id=snapshot.topic_id if snapshot else None,
         audited_at=evidence.audited_at,
-        books={"index": evidence.index.status, "broker": evidence.broker.status, "lake": "not-consulted"},
+        books={"index": evidence.index.status, "broker": evidence.broker.status, "lake": evidence.lake.status},
         state="continued" if evidence.memory.observations or evidence.memory.looks else "first",
         verdict=worst([*(one.verdict for one in partitions), *topic_wide]),
         totals={key: sum(one.counts[key] for one in partitions) for key in TOTALS},
@@ -172,6 +173,7 @@ def _reported(decision: PartitionDecision, expiry: Expiry) -> tuple[ReportedRang
         part = decision.repeats.within(one.start, one.end)
         times = int(part.depths.max())
         text = f"accounted for {'up to ' if len(set(part.depths.tolist())) > 1 else ''}{times} times"
+        text += _holding(decision, RangeSet.of(one))
         found.append(ReportedRange(one, "duplicated", None, text))
     return tuple(sorted(found, key=lambda one: (one.range, one.range_class)))
 
@@ -182,6 +184,14 @@ def _repairable(partition: int, one: OffsetRange, text: str, expiry: Expiry) -> 
     kept = known.sentence(deadline)
     told = f"{text}; {kept}" if kept else text
     return ReportedRange(one, "missing", "repairable", told, deadline.until if deadline else None)
+
+
+def _holding(decision: PartitionDecision, ranges: RangeSet) -> str:
+    """The objects that hold repeated offsets, as far as they are named."""
+    touching = [one for one in decision.lake.copies if len(one.ranges.intersection(ranges))]
+    files = list(dict.fromkeys(name for one in touching for name in one.files))
+    more = f" and {len(files) - _FILES_TOLD} more" if len(files) > _FILES_TOLD else ""
+    return f": {', '.join(files[:_FILES_TOLD])}{more}" if files else ""
 
 
 def _partition_json(one: PartitionReport) -> dict[str, Any]:

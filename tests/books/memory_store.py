@@ -49,6 +49,13 @@ class MemoryStore:
             raise StoreError(f"{key} cannot be read: it is not there")
         return self.objects[key][0]
 
+    def get_range(self, listed: ObjectInfo, start: int, end: int) -> bytes:
+        self._begin("get_range", listed.key)
+        self.fetched.append(listed.key)
+        if listed.key not in self.objects or self.objects[listed.key][1] != listed.etag:
+            raise StoreError(f"{listed.key} changed since it was listed")
+        return self.objects[listed.key][0][start:end]
+
     def put(self, key: str, data: bytes) -> None:
         self._begin("put", key)
         self.place(key, data)

@@ -1,0 +1,65 @@
+"""Which objects of a path are files of a topic's table: one LIST per 1,000 keys, a whole listing or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, topic_of
+from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, is_hidden
+from lineage_pipeline.core.lake_layout import LakeLayout
+from lineage_pipeline.core.lake_manifest import LakeObject, LakeTable
+
+_UNCOMMITTED = ("inprogress", "_tmp_", "_temporary", ".tmp")  # in names of files that no reader sees
+
+
+@dataclass(frozen=True)
+class TableListing:
+    """The table's objects, those that a writer left uncommitted, and a sentence if some can be nobody's."""
+
+    objects: tuple[LakeObject, ...]
+    uncommitted: tuple[LakeObject, ...] = ()
+    problem: str | None = None
+
+
+def list_table(store: ObjectStore, table: LakeTable, layout: LakeLayout) -> TableListing:
+    """The topic's objects by the layout. Raises StoreError, also for a directory that is not there."""
+    template = layout.template(table)
+    if template is not None:
+        folder = template.folder(layout.topic)
+        listed = [one for one in store.list(folder, hidden=True) if _is_ours(one, folder)]
+        mine = [one for one in listed if template.match(layout.topic, one.key)]
+        return _split(table, folder, mine, listed)
+    own = f"{TOPIC_DIRECTORY}{layout.topic}"
+    listed = list(store.list(own, hidden=True))
+    if listed or topic_of(store.uri) not in {None, layout.topic}:
+        return _split(table, own, listed, listed)
+    listed = list(store.list(hidden=True))
+    mine = [one for one in listed if topic_of(one.key.rpartition("/")[0]) in {None, layout.topic}]
+    shared = [one for one in mine if not is_hidden(one.key)]
+    if shared and not layout.sole and topic_of(store.uri) != layout.topic:
+        text = (
+            f"{len(shared)} {table} files, the first {shared[0].key}, are in no {TOPIC_DIRECTORY} directory, and"
+            f" several topics share {store.uri}: give each topic a path of its own, or a template under lake_files"
+        )
+        return TableListing((), problem=text)
+    return _split(table, "", mine, mine)
+
+
+def _is_ours(one: ObjectInfo, folder: str) -> bool:
+    return one.key.startswith(f"{folder}/") if folder else True
+
+
+def _split(table: LakeTable, folder: str, mine: Iterable[ObjectInfo], listed: Iterable[ObjectInfo]) -> TableListing:
+    """Visible objects of `mine`, and what is uncommitted among all that was listed; hidden below `folder`."""
+    cut = len(folder) + 1 if folder else 0
+    objects = [one for one in mine if not is_hidden(one.key[cut:])]
+    uncommitted = [
+        one for one in listed if is_hidden(one.key[cut:]) and any(word in one.key[cut:] for word in _UNCOMMITTED)
+    ]
+    return TableListing(_sorted(table, objects), _sorted(table, uncommitted))
+
+
+def _sorted(table: LakeTable, found: Iterable[ObjectInfo]) -> tuple[LakeObject, ...]:
+    objects = (LakeObject(table, one.key, one.size, one.etag, one.last_modified) for one in found)
+    return tuple(sorted(objects, key=lambda one: one.key))
