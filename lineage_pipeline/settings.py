@@ -319,7 +319,7 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    models: dict[str, type[_Model]] = {
+    models: dict[str, type[BaseModel]] = {
         "kafka": KafkaSettings,
         "topics": TopicSettings,
         "paths": Paths,
