@@ -27,6 +27,7 @@ _COMMANDS = {
     "accept": ("lineage_pipeline.ledger_command", "accept_command"),
     "complete-through": ("lineage_pipeline.ledger_command", "complete_through_command"),
     "sql": ("lineage_pipeline.sql_command", "sql_command"),
+    "repair": ("lineage_pipeline.repair_command", "repair_command"),
 }
 
 

@@ -13,6 +13,7 @@
     ├── IndexFileError                       one offset index file is malformed: it is refused whole
     ├── LakeFileError                        a data or quarantine file is broken, or does not tell its offsets
     ├── LedgerError                          what the auditor remembers is damaged or of another topic
+    ├── RepairError                          a repair must not be carried out as it was planned
     ├── BrokerError                          Kafka could not be asked, refused, or gave a senseless answer
     │   └── UnknownTopicError                Kafka answered that the topic does not exist
     ├── AlertError                           a message could not be delivered, or its receiver is refused
@@ -84,6 +85,10 @@ class LakeFileError(LineageError):
 
 class LedgerError(LineageError):
     """The auditor's own memory is damaged, of a future version or of another topic."""
+
+
+class RepairError(LineageError):
+    """A repair must not be carried out as it was planned: nothing, or no more, was written."""
 
 
 class BrokerError(LineageError):

@@ -1,5 +1,7 @@
 """DuckDB over a topic's three tables: the views `offset_index`, `data` and `quarantine`, on disk or on S3.
 
+`data_deduplicated` and `quarantine_deduplicated` give each record once.
+
 Files are listed by us and named one by one, so that names beginning with `.` or `_` (uncommitted files) are never read.
 """
 
@@ -13,6 +15,7 @@ import duckdb
 from pydantic import SecretStr
 
 from lineage_pipeline.books.object_store import ObjectStore, open_store
+from lineage_pipeline.dedup_sql import DEDUPLICATED, deduplicated_query
 from lineage_pipeline.errors import StoreError, UsageError
 from lineage_pipeline.settings import Settings, TopicSettings
 
@@ -60,6 +63,8 @@ class LakeSql:
                 self.empty[view] = path
                 source = f"(SELECT {_EMPTY[view]} WHERE false)"
             self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {source}")
+        for view in DEDUPLICATED:
+            self._connection.execute(f"CREATE VIEW {view}_deduplicated AS {deduplicated_query(view)}")
 
     def query(self, sql: str) -> duckdb.DuckDBPyRelation | None:
         """The result of the last statement, None when it has none. Raises UsageError with DuckDB's own words."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
 from lineage_pipeline.core.deployment import Isolation
-from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
+from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan, Stop
+from lineage_pipeline.core.offsets import OffsetRange
 
 
 class BrokerBook(Protocol):
@@ -37,3 +39,40 @@ class HoleReader(Protocol):
         Windows that the budget did not reach have no scan. A broker that fails in between stops scans, and does not
         raise. Raises BrokerError when no client can be made.
         """
+
+
+class KafkaRecord(NamedTuple):
+    """One record as the job's source sees it: Kafka timestamp in ms, -1 without one; payload None for a tombstone."""
+
+    offset: int
+    timestamp: int
+    leader_epoch: int | None
+    payload: bytes | None
+
+
+class RangeReading(Protocol):
+    """One pass over a range. `reached` and `stopped` hold once the iteration is over.
+
+    Everything below `reached` was passed: what was not given is no record of this isolation level. `stopped` is None
+    exactly when the whole range was passed.
+    """
+
+    reached: int
+    stopped: Stop | None
+
+    def __iter__(self) -> Iterator[KafkaRecord]:
+        """The records, in offset order. A broker that fails stops the reading, and does not raise."""
+
+
+class OpenRangeReader(Protocol):
+    """A client of one topic in one isolation level."""
+
+    def read(self, partition: int, wanted: OffsetRange) -> RangeReading:
+        """The records of `wanted`; ends the reading before."""
+
+
+class RangeReader(Protocol):
+    """Records of one Kafka cluster, with their payloads, read without a trace."""
+
+    def open(self, topic: str, isolation: Isolation) -> AbstractContextManager[OpenRangeReader]:
+        """Readings one after the other. Raises BrokerError when no client can be made."""

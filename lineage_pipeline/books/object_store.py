@@ -6,7 +6,7 @@ StoreError here; its text never holds a credential.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -121,6 +121,15 @@ def read_many(store: ObjectStore, keys: list[str]) -> Iterator[tuple[str, bytes 
         finally:
             for _, future in window:
                 future.cancel()
+
+
+def present(store: ObjectStore, keys: Iterable[str]) -> set[str]:
+    """Those of the `keys` that are there; each directory among them is listed once. Raises StoreError."""
+    wanted = set(keys)
+    if not wanted or not store.exists():
+        return set()
+    folders = {key.rpartition("/")[0] for key in wanted}
+    return {info.key for folder in folders for info in store.list(folder)} & wanted
 
 
 def is_hidden(relative_key: str) -> bool:

@@ -1,0 +1,109 @@
+"""Parquet objects of the three tables, written as the job writes them: same columns, types and compression.
+
+tests/golden holds what the job wrote; tests/books/test_table_files.py holds both against each other. Equal rows give
+equal bytes (with the same version of pyarrow).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lineage_pipeline.core.offset_index import COLUMNS, IndexRow
+from lineage_pipeline.core.record_schema import Column, RecordSchema
+
+_TIME = pa.timestamp("ms")  # Flink leaves the UTC flag out
+_COORDINATES = (("kafka_partition", pa.int32()), ("kafka_offset", pa.int64()), ("kafka_timestamp", _TIME))
+_GROUP_ROWS = 50_000
+_GROUP_BYTES = 32 * 1024 * 1024  # of payloads; bounds what is held uncompressed
+_ARROW_TYPES = {
+    "STRING": pa.string(),
+    "BOOLEAN": pa.bool_(),
+    "INT": pa.int32(),
+    "BIGINT": pa.int64(),
+    "FLOAT": pa.float32(),
+    "DOUBLE": pa.float64(),
+    "BYTES": pa.binary(),
+    "DATE": pa.date32(),
+    "TIME(3)": pa.time32("ms"),
+    "TIMESTAMP_LTZ(3)": _TIME,
+    "TIMESTAMP(3)": _TIME,
+}
+
+
+class TableWriter:
+    """Rows of one object, collected in memory compressed. `rows` counts them."""
+
+    def __init__(self, schema: Any) -> None:
+        self.rows = 0
+        self._schema = schema
+        self._columns: list[list[Any]] = [[] for _ in schema]
+        self._bytes = 0
+        self._buffer = io.BytesIO()
+        # a checksum per page, as Flink writes it, so that a flipped bit is found when the page is read
+        self._writer = pq.ParquetWriter(
+            self._buffer, schema, compression="zstd", write_page_checksum=True, store_schema=False
+        )
+
+    def add(self, row: Iterable[Any], size: int = 0) -> None:
+        """Add a row; `size`: its payload's bytes. Groups end by these alone, so equal rows make equal objects."""
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+        self.rows += 1
+        self._bytes += size
+        if len(self._columns[0]) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._flush()
+
+    def finish(self) -> bytes:
+        """The object, whole; also without rows."""
+        self._flush()
+        self._writer.close()
+        return self._buffer.getvalue()
+
+    def _flush(self) -> None:
+        if self._columns[0]:
+            arrays = [pa.array(values, type=one.type) for values, one in zip(self._columns, self._schema, strict=True)]
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._columns = [[] for _ in self._schema]
+        self._bytes = 0
+
+
+def data_schema(schema: RecordSchema) -> Any:
+    """The data table's columns: the record's, then the coordinates."""
+    return pa.schema([*((one.name, _arrow_type(one)) for one in schema.columns), *_COORDINATES])
+
+
+def quarantine_schema() -> Any:
+    """The quarantine table's columns."""
+    return pa.schema([*_COORDINATES, ("error", pa.string()), ("payload", pa.binary())])
+
+
+def index_bytes(rows: Iterable[IndexRow]) -> bytes:
+    """One index object; also without rows."""
+    writer = TableWriter(_INDEX_SCHEMA)
+    for row in rows:
+        writer.add(getattr(row, one.name) for one in fields(row))
+    return writer.finish()
+
+
+def _arrow_type(column: Column) -> Any:
+    if column.sql_type.startswith("DECIMAL"):
+        precision, scale = column.sql_type.removeprefix("DECIMAL(").removesuffix(")").split(",")
+        return pa.decimal128(int(precision), int(scale))
+    return _ARROW_TYPES[column.sql_type]
+
+
+def _index_type(name: str, kind: str) -> Any:
+    if kind == "timestamp":
+        return _TIME
+    if kind == "string":
+        return pa.string()
+    return pa.int32() if name in {"kafka_partition", "leader_epoch"} else pa.int64()
+
+
+_INDEX_SCHEMA = pa.schema([(one.name, _index_type(one.name, one.kind)) for one in COLUMNS])

@@ -1,0 +1,16 @@
+"""Pure: SQL that gives each record once where a table holds it more often. Nothing is deleted from the table."""
+
+from __future__ import annotations
+
+DEDUPLICATED = ("data", "quarantine")
+
+
+def deduplicated_query(table: str) -> str:
+    """One row per partition and offset, in the SQL of DuckDB, Spark and others that know QUALIFY.
+
+    Copies hold the same values, so it does not matter which of them is kept.
+    """
+    return (
+        f"SELECT * FROM {table} QUALIFY row_number() OVER"
+        " (PARTITION BY kafka_partition, kafka_offset ORDER BY kafka_timestamp) = 1"
+    )

@@ -1,0 +1,209 @@
+"""Use case: put lost records back. Look at earlier repairs, audit, plan; claim, replay, note; the caller audits again.
+
+The order makes two repairs at once safe: what others have claimed is read before the audit, and a claim takes the next
+number, which is given once. So nothing that another repair has taken on since is planned from an audit before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from lineage_pipeline.audit_topic import AuditRequest
+from lineage_pipeline.books.audit_state import AuditState
+from lineage_pipeline.books.deployments import read_deployments
+from lineage_pipeline.books.job_signs import job_signs
+from lineage_pipeline.books.object_store import ObjectStore, present
+from lineage_pipeline.books.repair_log import Note, RepairLog, begun
+from lineage_pipeline.core.deployment import Isolation, by_jobs, deployment_key
+from lineage_pipeline.core.held_back import seen_missing
+from lineage_pipeline.core.ledger_json import time_text
+from lineage_pipeline.core.repair_claim import RepairClaim, Task
+from lineage_pipeline.core.repair_plan import (
+    PlanFacts,
+    RepairPlan,
+    Resumed,
+    UnfinishedRepair,
+    object_width,
+    plan_repair,
+)
+from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.errors import LineageError, RepairError, UsageError
+from lineage_pipeline.replay import Cluster, Lake, Progress, Replay, Replayed
+
+_SAMPLED_RANGES, _SAMPLED_RECORDS = 20, 100
+
+
+@dataclass(frozen=True)
+class RepairRequest:
+    """What to repair and with what. `audit` reads the broker and remembers; `interval`: seconds between checkpoints.
+
+    `by`: who does it. `job_is_gone`: a person says that the state of the stopped job will never be restored.
+    """
+
+    audit: AuditRequest
+    lake: Lake
+    cluster: Cluster
+    checkpoints: ObjectStore
+    interval: float
+    by: str
+    job_is_gone: bool = False
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self.audit.index.topic
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some of the records to be written: how many, and the bytes of their payloads altogether."""
+
+    records: int = 0
+    payload_bytes: int = 0
+
+    def estimate(self, records: int) -> int | None:
+        """Payload bytes of so many records, about; None when none was sampled."""
+        return self.payload_bytes * records // self.records if self.records else None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and the audit it comes from. `number`: what the next claim would be called."""
+
+    report: AuditReport
+    plan: RepairPlan
+    sample: Sample
+    number: int
+    isolation: Isolation
+
+
+def prepare(request: RepairRequest, audit: Callable[[], AuditReport]) -> Prepared:
+    """The plan, from a fresh `audit` that stores what it saw. Writes nothing else.
+
+    Raises UsageError when audits are not remembered, LedgerError when an earlier repair's claim cannot be read,
+    StoreError or BrokerError when something could not be looked at.
+    """
+    state = _state(request)
+    log = RepairLog(request.lake.offset_index, request.topic)
+    claims = log.claims()
+    unfinished = tuple(one for one in (_unfinished(request, log, claim) for claim in claims) if one.chunks)
+    report = audit()
+    known = state.read().state
+    memory = known.memory()
+    facts = PlanFacts(
+        report=report,
+        signs=job_signs(request.audit.index, request.checkpoints, request.interval, told_gone=request.job_is_gone),
+        seen={
+            one.partition: seen_missing(one.partition, memory.observations, known.history) for one in report.partitions
+        },
+        unfinished=unfinished,
+    )
+    plan = plan_repair(facts)
+    jobs = by_jobs(read_deployments(request.lake.offset_index, request.topic).deployments)
+    isolation = jobs[-1].isolation if jobs else request.audit.rules.isolation
+    return Prepared(report, plan, _sample(request, plan, isolation), len(claims) + 1, isolation)
+
+
+def execute(
+    request: RepairRequest, prepared: Prepared, now: Callable[[], datetime], progress: Progress
+) -> tuple[Replayed, ...]:
+    """Carry the plan out: earlier repairs first, then what is new. The caller audits afterwards.
+
+    Raises RepairError when the plan must not be carried out, or another repair began since it was made; BrokerError or
+    StoreError on failure, after which another repair goes on where this one was.
+    """
+    plan = prepared.plan
+    if plan.obstacles:
+        raise RepairError(f"nothing is repaired, since {plan.obstacles[0]}")
+    log = RepairLog(request.lake.offset_index, request.topic)
+    jobs = list(plan.resumed)
+    if plan.planned:
+        claim = _claim(request, prepared, now())
+        if not log.take(claim):
+            raise RepairError(
+                f"another repair of {request.topic} began at the same time: let it end, then run this one again"
+            )
+        jobs.append(Resumed(claim, tuple(Task(chunk, chunk.offsets) for chunk in claim.chunks())))
+    done: list[Replayed] = []
+    for job in jobs:
+        done += _run(request, log, job, now, progress)
+    return tuple(done)
+
+
+def _run(
+    request: RepairRequest, log: RepairLog, job: Resumed, now: Callable[[], datetime], progress: Progress
+) -> list[Replayed]:
+    """One claim's tasks, with a note before and after."""
+    claim, done = job.claim, list[Replayed]()
+    log.note(begun(claim, request.by, now()))
+    record = claim.deployment()
+    request.lake.offset_index.put_new(deployment_key(record.writer), record.to_json().encode())
+    try:
+        for one in Replay(claim, request.lake, request.cluster, progress).run(job.tasks):
+            done.append(one)
+    except LineageError as error:
+        log.note(Note(claim.number, time_text(now()), request.by, "failed", f"{_told(done)}; then: {error}"))
+        raise
+    what = "failed" if log.unfinished(claim) else "finished"
+    log.note(Note(claim.number, time_text(now()), request.by, what, _told(done)))
+    return done
+
+
+def _told(done: list[Replayed]) -> str:
+    written = [one for one in done if one.written]
+    data, quarantined = sum(one.data for one in written), sum(one.quarantined for one in written)
+    absent = sum(one.expired.total + one.gone.total for one in done)
+    lost = f", {absent} not readable any more" if absent else ""
+    return f"{data} records to data, {quarantined} to quarantine{lost}"
+
+
+def _claim(request: RepairRequest, prepared: Prepared, at: datetime) -> RepairClaim:
+    report = prepared.report
+    assert report.cluster_id is not None  # else the plan has an obstacle
+    return RepairClaim(
+        number=prepared.number,
+        topic=request.topic,
+        cluster_id=report.cluster_id,
+        topic_id=report.topic_id,
+        lost=prepared.plan.ranges("lost"),
+        damaged=prepared.plan.ranges("damaged"),
+        width=object_width(prepared.sample.records, prepared.sample.payload_bytes),
+        isolation=prepared.isolation,
+        group=request.audit.group or "none",
+        checkpoint_interval=request.interval,
+        at=at,
+        by=request.by,
+    )
+
+
+def _unfinished(request: RepairRequest, log: RepairLog, claim: RepairClaim) -> UnfinishedRepair:
+    chunks = log.unfinished(claim)
+    data = present(request.lake.output, [claim.data_key(one) for one in chunks])
+    quarantine = present(request.lake.quarantine, [claim.quarantine_key(one) for one in chunks])
+    begun_ones = [one for one in chunks if claim.data_key(one) in data or claim.quarantine_key(one) in quarantine]
+    return UnfinishedRepair(claim, chunks, frozenset(begun_ones))
+
+
+def _sample(request: RepairRequest, plan: RepairPlan, isolation: Isolation) -> Sample:
+    """The first records of some of the planned ranges."""
+    records = size = 0
+    if not plan.planned or plan.obstacles:
+        return Sample()
+    with request.cluster.reader.open(request.topic, isolation) as reader:
+        step = -(-len(plan.planned) // _SAMPLED_RANGES)
+        for one in plan.planned[::step]:
+            for record in islice(reader.read(one.partition, one.range), _SAMPLED_RECORDS):
+                records += 1
+                size += len(record.payload or b"")
+    return Sample(records, size)
+
+
+def _state(request: RepairRequest) -> AuditState:
+    if request.audit.plan is None:
+        raise UsageError("a repair needs audits that are remembered, since a loss takes two looks: set AUDIT_PATH")
+    if not request.audit.plan.store:
+        raise UsageError("a repair needs audits that are remembered: leave --no-store out")
+    return request.audit.plan.state

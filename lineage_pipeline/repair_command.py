@@ -1,0 +1,139 @@
+"""`lineage repair`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice
+from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.books.schema_file import read_schema
+from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.errors import LineageError, UsageError
+from lineage_pipeline.render_audit import render_audit
+from lineage_pipeline.render_repair import render_outcome, render_plan
+from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
+from lineage_pipeline.replay import Cluster, Lake
+from lineage_pipeline.replay import Progress as Tell
+from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+
+_WIDTH_WITHOUT_TERMINAL = 160
+BOOKS = ("index", "broker")
+
+
+@click.command("repair")
+@click.option("--topic", help="Which topic, when several are configured.")
+@click.option("--execute", "execute_it", is_flag=True, help="Carry the plan out; without it nothing is written.")
+@click.option("--wait", is_flag=True, help="Look again after the settle time when a hole is seen for the first time.")
+@click.option("--by", help="Who repairs; the name of the user who runs the command otherwise.")
+@click.option("--job-is-gone", is_flag=True, help="The state of the stopped job will never be restored.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def repair_command(**options: Any) -> None:
+    """Put lost records back from Kafka: print the plan, or with --execute carry it out and audit again.
+
+    The exit code is that of the last audit: 0 complete, 1 loss, 3 undetermined. Nothing in the lake is ever deleted.
+
+    Example: lineage repair --execute --by "Ada, INC-42"
+    """
+    settings = load_settings(os.environ)
+    chosen = settings.topic(options["topic"])
+    request = repair_request(settings, chosen, options["by"] or _user(), job_is_gone=options["job_is_gone"])
+    stderr, stdout = Console(stderr=True, highlight=False, markup=False), _stdout()
+
+    def look() -> AuditReport:
+        return audit_twice(request.audit, _now, _wait) if options["wait"] else audit_topic(request.audit, _now)
+
+    prepared = prepare(request, look)
+    plain = stderr if options["as_json"] else stdout
+    render_plan(prepared, request.lake, plain)
+    report, error = prepared.report, None
+    if options["execute_it"]:
+        report, error = _carry_out(request, prepared, stderr, plain)
+    elif prepared.plan.records:
+        plain.print("nothing was written: --execute carries the plan out")
+    if options["as_json"]:
+        click.echo(json.dumps({"plan": prepared.plan.to_json(), "audit": report.to_json()}))
+    elif options["execute_it"]:
+        render_audit(report, stdout)
+    if error is not None:
+        raise error
+    click.get_current_context().exit(report.exit_code)
+
+
+def repair_request(settings: Settings, topic: TopicSettings, by: str, *, job_is_gone: bool) -> RepairRequest:
+    """The request that the settings describe. Raises SchemaError or SettingsError."""
+    from lineage_pipeline.books.range_reader import KafkaRangeReader  # noqa: PLC0415 - --help needs no client
+
+    audit = audit_request(settings, topic, BOOKS)
+    broker = audit.broker
+    assert broker is not None  # it is one of BOOKS
+    return RepairRequest(
+        audit=audit,
+        lake=Lake(
+            open_store(topic.paths.output, settings.aws),
+            open_store(topic.paths.quarantine, settings.aws),
+            audit.index.store,
+            read_schema(topic.name, topic.format, topic.record_schema),
+        ),
+        cluster=Cluster(broker, KafkaRangeReader(settings.kafka.bootstrap_servers, settings.kafka.properties)),
+        checkpoints=open_store(topic.paths.checkpoints, settings.aws),
+        interval=settings.checkpoint_interval,
+        by=by,
+        job_is_gone=job_is_gone,
+    )
+
+
+def _carry_out(
+    request: RepairRequest, prepared: Prepared, stderr: Console, plain: Console
+) -> tuple[AuditReport, LineageError | None]:
+    """The audit after the repair, and what ended the repair early: the audit is worth seeing then too."""
+    error = None
+    if not prepared.plan.records and not prepared.plan.obstacles:
+        return prepared.report, None
+    try:
+        with _progress(stderr, prepared.plan.records) as tell:
+            render_outcome(execute(request, prepared, _now, tell), plain)
+    except LineageError as caught:
+        error = caught
+    return audit_topic(request.audit, _now), error
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Tell]:
+    columns = (TextColumn("repairing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("repairing", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _wait(seconds: float) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"a hole was seen for the first time: looking again in {seconds:.0f} s", err=True)
+    time.sleep(seconds)
+
+
+def _stdout() -> Console:
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Console(highlight=False, markup=False, width=width)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        raise UsageError("the user has no name here: give one with --by") from None
