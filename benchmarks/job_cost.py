@@ -19,7 +19,7 @@ from benchmarks.rounds import in_turn, judge, median_seconds, peak_mib
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.flink.environment import JobConfig, build_environment, flink_options, prepare_jvm
 from lineage_pipeline.flink.kafka_options import source_options
-from lineage_pipeline.flink.tables import JobTables, inserts
+from lineage_pipeline.flink.tables import TOPIC_PLACEHOLDER, JobTables, inserts
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.demo_record import schema_text
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
@@ -72,7 +72,7 @@ def one(variant: str, bootstrap: str, folder: str) -> None:
         statements = environment.create_statement_set()
         chosen = inserts(schema)[:1] if name == "raw" else inserts(schema)
         for insert in chosen:
-            statements.add_insert_sql(insert)
+            statements.add_insert_sql(insert.replace(TOPIC_PLACEHOLDER, topic))
         started = time.monotonic()
         statements.execute().wait()
         seconds = time.monotonic() - started

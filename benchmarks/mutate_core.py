@@ -28,11 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = Path("lineage_pipeline/core")
 MODULES = (
     *("offsets", "offset_index", "coverage", "broker_snapshot", "classes", "evidence"),
-    *("baseline", "decision", "audit", "report", "coverage_map"),
+    *("baseline", "decision", "short_windows", "audit", "report", "coverage_map", "hole_reading", "hole_resolution"),
 )
 TESTS = (
     *("test_decision", "test_coverage", "test_offsets", "test_broker_snapshot", "test_report_golden"),
-    *("test_coverage_map", "test_offset_index", "test_audit_against_oracle"),
+    *("test_coverage_map", "test_offset_index", "test_audit_against_oracle", "test_hole_resolution"),
 )
 # mutants that mean the same as the original, by `module: source before -> source after`, and why
 _ALL_OR_NONE = "the checked values have last_stable exactly when they have the others; the type checker wants it said"

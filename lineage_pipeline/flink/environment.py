@@ -60,6 +60,8 @@ def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None)
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": "30 s",
         "restart-strategy.exponential-delay.attempts-before-reset-backoff": "5",
+        # Operators pass rows on uncopied: none of this plan keeps one, and it saves a quarter of the time (measured).
+        "pipeline.object-reuse": "true",
         "table.local-time-zone": "UTC",
         "table.exec.mini-batch.enabled": "true",
         # Bundles are flushed by the checkpoint barrier, never by this clock.

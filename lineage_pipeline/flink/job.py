@@ -96,7 +96,7 @@ def _run_once(run: JobRun, stop: threading.Event, report: Report) -> tuple[str |
     with _mapped(run):
         environment = build_environment(config, flink_options(config, own, restore_from))
         plan = _stored_plan(stores, run.topic.name, name) or _store_plan(stores, environment, config, name)
-        client = _execute(environment, plan_for(plan, deployment.writer))
+        client = _execute(environment, plan_for(plan, deployment.writer, run.topic.name))
     report(f"job {client.get_job_id()} of deployment {deployment.writer} is running")
     if run.options.detached:
         return None, False

@@ -1,7 +1,7 @@
 """The compiled plan: made once per shape of the job, stored, and executed on every start, so that state restores.
 
 Operator ids live in the plan; planning again, or even explaining before executing, would give other ids and lose the
-state. The plan holds schemas but no table options. Its only variable is the writer's id, put in as text at each start.
+state. The plan holds schemas but no table options. The writer's id and the topic are put in as text at each start.
 """
 
 from __future__ import annotations
@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING
 
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.errors import JobError
-from lineage_pipeline.flink.tables import WRITER_PLACEHOLDER, JobTables, create_tables, create_views, inserts
+from lineage_pipeline.flink.tables import (
+    TOPIC_PLACEHOLDER,
+    WRITER_PLACEHOLDER,
+    JobTables,
+    create_tables,
+    create_views,
+    inserts,
+)
 
 if TYPE_CHECKING:
     from pyflink.table import TableEnvironment
 
-_WRITER = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka allows for a topic
 _DECODERS = "stream-exec-python-calc"
 
 
@@ -51,7 +58,8 @@ def check_plan(text: str, schema: RecordSchema) -> None:
     problems = [
         (decoders != expected, f"it decodes {decoders} times instead of {expected}"),
         ("stream-exec-local-group-aggregate" not in kinds, "islands are not aggregated before the exchange"),
-        (text.count(WRITER_PLACEHOLDER) == 0, "the writer's placeholder is missing"),
+        (WRITER_PLACEHOLDER not in text, "the writer's placeholder is missing"),
+        (TOPIC_PLACEHOLDER not in text, "the topic's placeholder is missing"),
         ('"options"' in text, "it holds table options"),
     ]
     for wrong, what in problems:
@@ -64,8 +72,9 @@ def node_types(text: str) -> Sequence[str]:
     return [node["type"].rsplit("_", 1)[0] for node in json.loads(text)["nodes"]]
 
 
-def plan_for(text: str, writer: str) -> str:
-    """The plan with the writer's id in its place. Raises JobError for an id that is not a plain name."""
-    if not _WRITER.fullmatch(writer):
-        raise JobError(f"writer id {writer!r} must be 1 to 100 letters, digits, dots, dashes or underscores")
-    return text.replace(WRITER_PLACEHOLDER, writer)
+def plan_for(text: str, writer: str, topic: str) -> str:
+    """The plan with the writer's id and the topic in their places. Raises JobError for what is not a plain name."""
+    for what, name in (("writer id", writer), ("topic", topic)):
+        if not _NAME.fullmatch(name):
+            raise JobError(f"{what} {name!r} must be 1 to 249 letters, digits, dots, dashes or underscores")
+    return text.replace(WRITER_PLACEHOLDER, writer).replace(TOPIC_PLACEHOLDER, topic)

@@ -14,8 +14,9 @@ from string import Template
 from lineage_pipeline.core.record_schema import RecordSchema
 
 DECODE_FUNCTION = "decode_value"
-# Stands in the compiled plan where the deployment's id belongs; replaced as text at every start.
+# Stand in the compiled plan where the deployment's id and the topic belong; replaced as text at every start.
 WRITER_PLACEHOLDER = "@lineage-writer@"
+TOPIC_PLACEHOLDER = "@lineage-topic@"
 
 _PARQUET = {
     "connector": "filesystem",
@@ -45,7 +46,6 @@ def create_tables(tables: JobTables, schema: RecordSchema) -> list[str]:
     coordinates = "kafka_partition INT, kafka_offset BIGINT, kafka_timestamp TIMESTAMP_LTZ(3)"
     source = f"""CREATE TEMPORARY TABLE kafka_source (
   payload BYTES,
-  kafka_topic STRING NOT NULL METADATA FROM 'topic' VIRTUAL,
   kafka_partition INT NOT NULL METADATA FROM 'partition' VIRTUAL,
   kafka_offset BIGINT NOT NULL METADATA FROM 'offset' VIRTUAL,
   kafka_timestamp TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL,
@@ -76,7 +76,7 @@ def create_tables(tables: JobTables, schema: RecordSchema) -> list[str]:
 
 def create_views(schema: RecordSchema, island_ttl_ms: int) -> list[str]:
     """CREATE VIEW statements: `decoded` (one row per record), then the chain that ends in `offset_runs`."""
-    common = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, leader_epoch, arrived, payload"
+    common = "kafka_partition, kafka_offset, kafka_timestamp, leader_epoch, arrived, payload"
     if schema.format == "raw":
         decoded = (
             f"CREATE TEMPORARY VIEW decoded AS SELECT {common}, CAST(0 AS BIGINT) AS quarantined FROM kafka_source"
@@ -100,23 +100,23 @@ def inserts(schema: RecordSchema) -> list[str]:
     """The three INSERT statements of the one statement set. Directories are named by processing time in UTC."""
     now = "CURRENT_TIMESTAMP"  # per record in streaming mode; a producer's clock must not name directories
     day, hour = f"DATE_FORMAT({now}, 'yyyy-MM-dd')", f"DATE_FORMAT({now}, 'HH')"
-    coordinates = "kafka_partition, kafka_offset, kafka_timestamp"
+    coordinates, topic = "kafka_partition, kafka_offset, kafka_timestamp", f"'{TOPIC_PLACEHOLDER}'"
     if schema.format == "raw":
-        data = f"INSERT INTO data SELECT payload, {coordinates}, kafka_topic, {day}, {hour} FROM decoded"
-        bad = "SELECT {}, CAST(NULL AS STRING), payload, kafka_topic, {} FROM decoded WHERE quarantined > 0"
+        data = f"INSERT INTO data SELECT payload, {coordinates}, {topic}, {day}, {hour} FROM decoded"
+        bad = "SELECT {}, CAST(NULL AS STRING), payload, {}, {} FROM decoded WHERE quarantined > 0"
     else:
         fields = "".join(f"{column.projection('record')}, " for column in schema.columns)
         data = (
-            f"INSERT INTO data SELECT {fields}{coordinates}, kafka_topic, {day}, {hour}"
+            f"INSERT INTO data SELECT {fields}{coordinates}, {topic}, {day}, {hour}"
             " FROM decoded WHERE record.`error` IS NULL"
         )
-        bad = "SELECT {}, record.`error`, payload, kafka_topic, {} FROM decoded WHERE record.`error` IS NOT NULL"
+        bad = "SELECT {}, record.`error`, payload, {}, {} FROM decoded WHERE record.`error` IS NOT NULL"
     index = (
         "INSERT INTO offset_index SELECT kafka_partition, min_offset, max_offset, record_count, window_start,"
         " quarantined_count, window_end, max_timestamp, leader_epoch,"
-        f" '{WRITER_PLACEHOLDER}', kafka_topic, {day} FROM offset_runs"
+        f" '{WRITER_PLACEHOLDER}', {topic}, {day} FROM offset_runs"
     )
-    return [data, f"INSERT INTO quarantine {bad.format(coordinates, day)}", index]
+    return [data, f"INSERT INTO quarantine {bad.format(coordinates, topic, day)}", index]
 
 
 def _options(options: Mapping[str, str]) -> str:

@@ -16,7 +16,14 @@ from lineage_pipeline.core.record_schema import RecordSchema, record_schema
 from lineage_pipeline.errors import JobError
 from lineage_pipeline.flink.environment import JobConfig, flink_options, island_ttl_ms
 from lineage_pipeline.flink.plan import check_plan, node_types, plan_for, plan_hash
-from lineage_pipeline.flink.tables import WRITER_PLACEHOLDER, JobTables, create_tables, create_views, inserts
+from lineage_pipeline.flink.tables import (
+    TOPIC_PLACEHOLDER,
+    WRITER_PLACEHOLDER,
+    JobTables,
+    create_tables,
+    create_views,
+    inserts,
+)
 from lineage_pipeline.local.demo_record import schema_text
 
 AVRO = record_schema("avro", schema_text())
@@ -137,7 +144,8 @@ def _columns(statement: str) -> list[str]:
 
 
 def plan(*kinds: str, **further: object) -> str:
-    return json.dumps({"nodes": [{"type": kind} for kind in kinds], "text": WRITER_PLACEHOLDER, **further})
+    text = f"{WRITER_PLACEHOLDER} {TOPIC_PLACEHOLDER}"
+    return json.dumps({"nodes": [{"type": kind} for kind in kinds], "text": text, **further})
 
 
 GOOD = ("stream-exec-python-calc_1", "stream-exec-local-group-aggregate_1", "stream-exec-sink_1")
@@ -160,6 +168,7 @@ def test_a_plan_that_decodes_once_and_aggregates_in_two_phases_is_accepted() -> 
         (plan(*GOOD[1:]), "it decodes 0 times instead of 1"),
         (plan(GOOD[0]), "islands are not aggregated before the exchange"),
         (plan(*GOOD).replace(WRITER_PLACEHOLDER, "w"), "the writer's placeholder is missing"),
+        (plan(*GOOD).replace(TOPIC_PLACEHOLDER, "t"), "the topic's placeholder is missing"),
         (plan(*GOOD, options={"connector": "kafka"}), "it holds table options"),
     ],
 )
@@ -173,15 +182,17 @@ def test_a_raw_plan_must_not_decode() -> None:
         check_plan(plan(*GOOD), RAW)
 
 
-def test_the_writer_takes_the_placeholders_place() -> None:
-    assert plan_for(plan(*GOOD), "w-1.x_Y").count("w-1.x_Y") == 1
-    assert WRITER_PLACEHOLDER not in plan_for(plan(*GOOD), "w")
+def test_writer_and_topic_take_their_placeholders_places() -> None:
+    filled = json.loads(plan_for(plan(*GOOD), "w-1.x_Y", "orders_2.eu"))
+    assert filled["text"] == "w-1.x_Y orders_2.eu"
 
 
-@pytest.mark.parametrize("writer", ["", "a'b", 'a"b', "a b", "x" * 101, "../x", "w\n"])
-def test_a_writer_that_is_no_plain_name_is_refused(writer: str) -> None:
+@pytest.mark.parametrize("name", ["", "a'b", 'a"b', "a b", "x" * 250, "../x", "w\n"])
+def test_what_is_no_plain_name_is_refused(name: str) -> None:
     with pytest.raises(JobError, match="writer id"):
-        plan_for(plan(*GOOD), writer)
+        plan_for(plan(*GOOD), name, "t")
+    with pytest.raises(JobError, match="topic"):
+        plan_for(plan(*GOOD), "w", name)
 
 
 @pytest.mark.e2e
@@ -210,3 +221,4 @@ def test_flink_compiles_the_demos_job_into_one_decoder_three_sinks_and_no_option
     assert len(calls) == 1
     assert "serializedInstance" not in done.stdout
     assert done.stdout.count(WRITER_PLACEHOLDER) >= 1
+    assert done.stdout.count(TOPIC_PLACEHOLDER) >= 3  # data, quarantine, index
