@@ -167,7 +167,7 @@ def test_a_loss_is_suspected_at_first_and_repairable_at_the_second_look(world: W
     assert (second.verdict, ranges(second)) == ("loss", [(40, 43, "missing", "repairable")])
     assert "3 records are readable from the broker (Kafka timestamp" in evidence(second)
     assert "retention.ms keeps them until" in evidence(second)
-    assert "6 d 23 h from this look" in evidence(second)
+    assert "6 d 23 h from this audit" in evidence(second)
 
 
 def test_a_window_that_counts_too_few_is_a_loss_only_where_the_broker_still_has_more(world: World) -> None:
