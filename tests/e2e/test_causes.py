@@ -28,7 +28,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public by i
 
 from lineage_pipeline.audit_command import audit_command
 from lineage_pipeline.audit_topic import AuditRequest, audit_topic, audit_twice
-from lineage_pipeline.books import hole_reader
+from lineage_pipeline.books import plain_consumer
 from lineage_pipeline.books.hole_reader import KafkaHoleReader
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.kafka_offsets import KafkaBook
@@ -410,7 +410,7 @@ def test_a_broker_killed_in_the_middle_of_the_reading_leaves_holes_unknown(
                     process.stop(0)
                 return message
 
-        monkeypatch.setattr(hole_reader, "Consumer", Killing)
+        monkeypatch.setattr(plain_consumer, "Consumer", Killing)
         request = {
             "reader": KafkaHoleReader(own.bootstrap_servers, {}, patience=3),
             "broker": KafkaBook(own.bootstrap_servers, {}, timeout=5),
