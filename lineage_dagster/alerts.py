@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import dagster as dg
 
 from lineage_dagster.assets import audit_key
-from lineage_dagster.cadence import overdue_after
 from lineage_dagster.channels import Channel, Notifier
 from lineage_dagster.check_history import latest_results
 from lineage_dagster.check_result import CheckResult
@@ -18,6 +17,7 @@ from lineage_dagster.incidents import Incident, Notice, Patience, due, from_json
 from lineage_dagster.judgement import checks_for
 from lineage_dagster.messages import Message, digest, message
 from lineage_dagster.sightings import is_overdue, sighting
+from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import AlertError
 from lineage_pipeline.settings import Settings
 

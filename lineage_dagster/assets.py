@@ -10,11 +10,11 @@ from pydantic import Field
 
 from lineage_dagster import names
 from lineage_dagster.auditor import Auditor
-from lineage_dagster.cadence import overdue_after
 from lineage_dagster.judgement import AuditPromise, Judgement, checks_for, judge
 from lineage_dagster.metadata import asset_metadata, check_metadata
 from lineage_dagster.outcome import AuditOutcome
 from lineage_dagster.table_columns import table_schema
+from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.settings import TopicSettings
 
 

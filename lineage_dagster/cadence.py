@@ -1,4 +1,4 @@
-"""Pure: when audits are due, when a verdict is too old, and which topics share a run."""
+"""Pure: when audits are due, and which topics share a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import datetime
 TICK_SECONDS = 60
 ALONE = 20  # up to so many topics, each has runs of its own; starting a process costs more than an audit
 PER_RUN = 20
-_SLACK_SECONDS = 900.0  # queue, start of a process, and the second look at a new hole
 
 
 def is_due(topic: str, every: int, tick: datetime) -> bool:
@@ -18,11 +17,6 @@ def is_due(topic: str, every: int, tick: datetime) -> bool:
     offset = zlib.crc32(topic.encode()) % period
     now = int(tick.timestamp()) + offset
     return now // period != (now - TICK_SECONDS) // period
-
-
-def overdue_after(every: int, settle: float) -> float:
-    """Seconds after which the last verdict counts no more: three audits were missed."""
-    return 3.0 * max(every, TICK_SECONDS) + settle + _SLACK_SECONDS
 
 
 def batches(topics: Iterable[str], configured: int) -> Iterator[list[str]]:

@@ -15,9 +15,9 @@ import dagster as dg
 from lineage_dagster import names
 from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
-from lineage_dagster.cadence import overdue_after
 from lineage_dagster.metadata import exact
 from lineage_pipeline.core.classes import VERDICTS
+from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.settings import Settings
 

@@ -26,6 +26,7 @@ _COMMANDS = {
     "locate": ("lineage_pipeline.audit_command", "locate_command"),
     "accept": ("lineage_pipeline.ledger_command", "accept_command"),
     "complete-through": ("lineage_pipeline.ledger_command", "complete_through_command"),
+    "metrics": ("lineage_pipeline.metrics_command", "metrics_command"),
     "sql": ("lineage_pipeline.sql_command", "sql_command"),
     "repair": ("lineage_pipeline.repair_command", "repair_command"),
 }

