@@ -71,10 +71,8 @@ def histories(draw: st.DrawFn) -> tuple[frozenset[int], list[Step]]:
     now = draw(st.dictionaries(st.sampled_from("abcd"), things, max_size=4))
     steps = []
     for _ in range(draw(st.integers(1, 4))):
-        blind = (
-            draw(st.frozensets(st.sampled_from("abcd"), max_size=1)) if draw(st.integers(0, 3)) == 0 else frozenset()
-        )
-        steps.append(Step(dict(now), blind, draw(st.booleans())))
+        blind = draw(st.sampled_from(["", "", "", "a", "b"]))
+        steps.append(Step(dict(now), frozenset(blind), draw(st.booleans())))
         for name in draw(st.lists(st.sampled_from("abcd"), max_size=2)):
             kind = draw(st.sampled_from(["delete", "change", "copy", "rename"]))
             if kind == "change":
@@ -151,7 +149,7 @@ class Oracle:
     damaged_before: set[int] = field(default_factory=set)
     time: int = 0
 
-    def judge(self, step: Step) -> dict[int, tuple[str, set[str | None]]]:
+    def judge(self, step: Step) -> dict[int, tuple[str, set[str | None]]]:  # noqa: C901, PLR0912 - rule by rule
         """Offset -> class, and the causes that are right."""
         self.time += SETTLE if step.settled else 1
         for name, one in list(self.known.items()):
@@ -221,7 +219,7 @@ def judged(report: AuditReport) -> dict[int, tuple[str, str | None]]:
     return found
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(histories())
 def test_every_offset_of_every_audit_is_what_the_oracle_says(history: tuple[frozenset[int], list[Step]]) -> None:
     index, steps = history
@@ -240,7 +238,7 @@ def test_every_offset_of_every_audit_is_what_the_oracle_says(history: tuple[froz
             assert report.verdict != "complete"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(histories())
 def test_repeats_are_counted_over_data_and_quarantine_together(history: tuple[frozenset[int], list[Step]]) -> None:
     index, steps = history
