@@ -25,3 +25,8 @@ class LakeFiles(BaseModel):
     max_bytes: Annotated[int, Field(ge=1)] = 16 << 30
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
     every: Annotated[int, Field(ge=60)] = 3600
+
+    def layout(self) -> tuple[str | None, ...]:
+        """Everything that says how files are named and read."""
+        columns = (self.partition_column, self.offset_column, self.timestamp_column, self.topic_column)
+        return (*columns, self.data, self.quarantine)

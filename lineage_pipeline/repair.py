@@ -7,7 +7,7 @@ number, which is given once. So nothing that another repair has taken on since i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -17,8 +17,10 @@ from lineage_pipeline.books.deployments import read_deployments
 from lineage_pipeline.books.job_signs import job_signs
 from lineage_pipeline.books.object_store import ObjectStore, present
 from lineage_pipeline.books.repair_log import Note, RepairLog, begun
+from lineage_pipeline.books.table_files import schema_conflict
 from lineage_pipeline.core.deployment import Isolation, by_jobs, deployment_key
 from lineage_pipeline.core.held_back import seen_missing
+from lineage_pipeline.core.lake_comparison import file_doubts
 from lineage_pipeline.core.ledger_json import time_text
 from lineage_pipeline.core.repair_claim import RepairClaim, Task
 from lineage_pipeline.core.repair_plan import (
@@ -100,8 +102,9 @@ def prepare(request: RepairRequest, audit: Callable[[], AuditReport]) -> Prepare
             one.partition: seen_missing(one.partition, memory.observations, known.history) for one in report.partitions
         },
         unfinished=unfinished,
+        harmless=_harmless(request),
     )
-    plan = plan_repair(facts)
+    plan = _with_schema(request, plan_repair(facts))
     jobs = by_jobs(read_deployments(request.lake.offset_index, request.topic).deployments)
     isolation = jobs[-1].isolation if jobs else request.audit.rules.isolation
     return Prepared(report, plan, _sample(request, plan, isolation), len(claims) + 1, isolation)
@@ -199,6 +202,27 @@ def _sample(request: RepairRequest, plan: RepairPlan, isolation: Isolation) -> S
                 records += 1
                 size += len(record.payload or b"")
     return Sample(records, size)
+
+
+def _with_schema(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
+    """The plan, with an obstacle when the table that is there was written with other types."""
+    store = request.lake.output
+    listed = store.list(f"kafka_topic={request.topic}") if plan.records and store.exists() else ()
+    first = next((one for one in listed if one.size), None)
+    conflict = schema_conflict(request.lake.schema, store, first) if first else None
+    if conflict is None:
+        return plan
+    text = f"the data table has another schema ({conflict}): set `format` and `schema` as the job has them"
+    return replace(plan, obstacles=(*plan.obstacles, text))
+
+
+def _harmless(request: RepairRequest) -> frozenset[str]:
+    """Problems that files broken later give, whose offsets are known from before."""
+    lake = request.audit.lake
+    if lake is None:
+        return frozenset()
+    doubts, _ = file_doubts(lake.kept().manifest)
+    return frozenset(one.text for one in doubts if not one.of_lost)
 
 
 def _state(request: RepairRequest) -> AuditState:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,6 +22,8 @@ from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.books.schema_file import read_schema
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LineageError, UsageError
+from lineage_pipeline.lake_request import has_data, has_quarantine
+from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.render_audit import render_audit
 from lineage_pipeline.render_repair import render_outcome, render_plan
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
@@ -29,12 +32,12 @@ from lineage_pipeline.replay import Progress as Tell
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 
 _WIDTH_WITHOUT_TERMINAL = 160
-BOOKS = ("index", "broker")
 
 
 @click.command("repair")
 @click.option("--topic", help="Which topic, when several are configured.")
 @click.option("--execute", "execute_it", is_flag=True, help="Carry the plan out; without it nothing is written.")
+@click.option("--books", default="index,broker,lake", show_default=True, help="What to read: index,broker at least.")
 @click.option("--wait", is_flag=True, help="Look again after the settle time when a hole is seen for the first time.")
 @click.option("--by", help="Who repairs; the name of the user who runs the command otherwise.")
 @click.option("--job-is-gone", is_flag=True, help="The state of the stopped job will never be restored.")
@@ -48,7 +51,8 @@ def repair_command(**options: Any) -> None:
     """
     settings = load_settings(os.environ)
     chosen = settings.topic(options["topic"])
-    request = repair_request(settings, chosen, options["by"] or _user(), job_is_gone=options["job_is_gone"])
+    request = repair_request(settings, chosen, options["books"], options["by"] or _user())
+    request = replace(request, job_is_gone=options["job_is_gone"])
     stderr, stdout = Console(stderr=True, highlight=False, markup=False), _stdout()
 
     def look() -> AuditReport:
@@ -71,13 +75,21 @@ def repair_command(**options: Any) -> None:
     click.get_current_context().exit(report.exit_code)
 
 
-def repair_request(settings: Settings, topic: TopicSettings, by: str, *, job_is_gone: bool) -> RepairRequest:
-    """The request that the settings describe. Raises SchemaError or SettingsError."""
+def repair_request(settings: Settings, topic: TopicSettings, books: str, by: str) -> RepairRequest:
+    """The request that the settings describe. Raises UsageError for what cannot be repaired, SchemaError."""
     from lineage_pipeline.books.range_reader import KafkaRangeReader  # noqa: PLC0415 - --help needs no client
 
-    audit = audit_request(settings, topic, BOOKS)
+    if topic.lake_files.layout() != LakeFiles().layout():
+        raise UsageError(
+            f"`lake_files` of {topic.name} describes a lake that another writer laid out, and a repair writes files"
+            " as the job does: put the records back with that writer"
+        )
+    if not has_data(topic) or not has_quarantine(topic):
+        raise UsageError("where to write is not said: set OUTPUT_PATH and QUARANTINE_PATH as the job has them")
+    audit = audit_request(settings, topic, [book.strip() for book in books.split(",") if book.strip()])
     broker = audit.broker
-    assert broker is not None  # it is one of BOOKS
+    if broker is None:
+        raise UsageError(f"--books {books}: a repair reads the records from the broker, so it has to be among them")
     return RepairRequest(
         audit=audit,
         lake=Lake(
@@ -90,7 +102,6 @@ def repair_request(settings: Settings, topic: TopicSettings, by: str, *, job_is_
         checkpoints=open_store(topic.paths.checkpoints, settings.aws),
         interval=settings.checkpoint_interval,
         by=by,
-        job_is_gone=job_is_gone,
     )
 
 

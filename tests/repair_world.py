@@ -20,16 +20,20 @@ from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.broker_book import KafkaRecord
 from lineage_pipeline.books.checkpoints import note_stopped
 from lineage_pipeline.books.index_store import IndexPath
+from lineage_pipeline.books.lake_book import LakeBook
+from lineage_pipeline.books.table_files import TableWriter, data_schema, index_bytes, quarantine_schema
 from lineage_pipeline.core.deployment import Deployment, Isolation, deployment_key
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.hole_reading import FoundRun, HoleBudget, Round, Scan, Stop, Window
+from lineage_pipeline.core.index_runs import RunBuilder
+from lineage_pipeline.core.lake_layout import LakeLayout
 from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.payload_decoder import PayloadDecoder
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.remembering import StatePlan
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake, Replayed
-from tests.books.index_files import parquet, run
 from tests.books.memory_store import MemoryStore
 from tests.books.model_broker import ModelBroker, ModelPartition
 
@@ -41,6 +45,7 @@ SCHEMA = (
     '{"type": "record", "name": "R", "fields": [{"name": "text", "type": "string"}, {"name": "n", "type": "long"}]}'
 )
 BAD = b"\xff"
+TIMESTAMP = 1_795_000_000_000
 
 
 def payload(text: str, number: int) -> bytes:
@@ -91,10 +96,31 @@ class RepairWorld:
         header = b"\x49\x60\x67\x2d\x00\x00\x00\x06" + number.to_bytes(8, "big")
         self.stores["checkpoints"].place(f"{TOPIC}/{writer}/{folder}/_metadata", header)
 
-    def indexed(self, *runs: tuple[int, int, int], name: str = "part-1", writer: str = "job-1") -> None:
-        """Index rows alone: these tests look at what repairs write, not at the job's own data."""
-        rows = [run(partition, start, end, writer=writer) for partition, start, end in runs]
-        self.stores["index"].place(f"kafka_topic={TOPIC}/dt=2026-11-22/{name}", parquet(rows))
+    def wrote(self, *ranges: tuple[int, int, int], name: str = "part-1", writer: str = "job-1") -> None:
+        """The job wrote these ranges of the log: data, quarantine and index."""
+        schema = record_schema("avro", SCHEMA)
+        decoder, runs = PayloadDecoder(schema), []
+        data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema())
+        for partition, start, end in ranges:
+            run = RunBuilder(partition, writer, 1_795_000_000_000)
+            for offset in range(start, end):
+                content = self.log[partition][offset]
+                if content is MARKER:
+                    continue
+                values, error = decoder.decode(content)
+                place = (partition, offset, TIMESTAMP + offset)
+                if error is None:
+                    data.add((*values, *place))
+                else:
+                    quarantine.add((*place, error, content))
+                run.add(offset, TIMESTAMP + offset, 0, quarantined=error is not None)
+            runs += run.finish()
+        folder = f"kafka_topic={TOPIC}/dt=2026-11-22"
+        if data.rows:
+            self.stores["output"].place(f"{folder}/hour=22/{name}", data.finish())
+        if quarantine.rows:
+            self.stores["quarantine"].place(f"{folder}/{name}", quarantine.finish())
+        self.stores["index"].place(f"{folder}/{name}", index_bytes(runs))
 
     # --- audits and repairs
 
@@ -108,6 +134,11 @@ class RepairWorld:
             AuditRules(SETTLE, 900.0, "seeded"),
             self,
             plan=StatePlan(state),
+            lake=LakeBook(
+                {"data": self.stores["output"], "quarantine": self.stores["quarantine"]},
+                LakeLayout(TOPIC),
+                self.stores["audit"],
+            ),
         )
 
     def request(self, by: str = "Ada", **changed: Any) -> RepairRequest:
@@ -135,7 +166,8 @@ class RepairWorld:
         self.now += timedelta(seconds=seconds)
 
     def plan(self, **changed: Any) -> Prepared:
-        return prepare(self.request(**changed), self.audit)
+        request = self.request(**changed)
+        return prepare(request, lambda: audit_topic(request.audit, lambda: self.now))
 
     def repair(self, prepared: Prepared | None = None, **changed: Any) -> tuple[Replayed, ...]:
         """Plan and execute."""
@@ -166,7 +198,7 @@ class RepairWorld:
 
     def _scan(self, window: Window, isolation: Isolation) -> Scan:
         found = [
-            FoundRun(one, one + 1, 1_795_000_000_000, 1_795_000_000_000)
+            FoundRun(one, one + 1, TIMESTAMP + one, TIMESTAMP + one)
             for hole in window.holes
             for one in range(hole.start, hole.end)
             if self.log[window.partition][one] is not MARKER
@@ -205,7 +237,7 @@ class ModelReading:
             self.reached += 1
             value = self._world.log[self._partition][at]
             if value is not MARKER:
-                yield KafkaRecord(at, 1_795_000_000_000 + at, 0, value)
+                yield KafkaRecord(at, TIMESTAMP + at, 0, value)
 
 
 def table_of(store: MemoryStore, key: str) -> pa.Table:

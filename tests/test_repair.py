@@ -11,10 +11,11 @@ import pytest
 
 from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.errors import BrokerError, LedgerError, RepairError, UsageError
 from tests.books.memory_store import Died
 from tests.books.model_broker import ModelPartition
-from tests.repair_world import BAD, MARKER, START, TOPIC, RepairWorld, payload
+from tests.repair_world import BAD, MARKER, SCHEMA, TOPIC, RepairWorld, payload
 
 Line = tuple[int, int, int]
 
@@ -31,7 +32,7 @@ def world_of(records: int = 12, partitions: int = 2) -> RepairWorld:
     for listed in log.values():
         listed[-1] = payload("last", 1)
     world = RepairWorld(log)
-    world.indexed(*((number, records - 1, records) for number in log))
+    world.wrote(*((number, records - 1, records) for number in log))
     return world
 
 
@@ -43,8 +44,13 @@ def world() -> RepairWorld:
     return made
 
 
-def everything_but_the_last(world: RepairWorld) -> Counter[tuple[int, int]]:
-    return sum((world.records(one, 0, len(listed) - 1) for one, listed in world.log.items()), start=Counter())
+def everything(world: RepairWorld) -> Counter[tuple[int, int]]:
+    return sum((world.records(one, 0, len(listed)) for one, listed in world.log.items()), start=Counter())
+
+
+def of_repairs(world: RepairWorld, table: str = "output") -> dict[str, bytes]:
+    """Key and content of each object that a repair wrote."""
+    return {key: data for key, (data, *_) in world.stores[table].objects.items() if "/repair-" in key}
 
 
 def planned(prepared: Any) -> list[Line]:
@@ -62,20 +68,20 @@ def test_the_plan_writes_nothing(world: RepairWorld) -> None:
     before = set(world.stores["index"].objects)
     prepared = world.plan()
     assert planned(prepared)[:3] == [(0, 0, 4), (0, 5, 9), (0, 10, 11)]
-    assert prepared.sample.records == prepared.plan.records == everything_but_the_last(world).total()
-    assert world.stores["output"].objects == world.stores["quarantine"].objects == {}
+    assert prepared.sample.records == prepared.plan.records == everything(world).total() - 2
+    assert of_repairs(world) == of_repairs(world, "quarantine") == {}
     assert set(world.stores["index"].objects) == before
 
 
 def test_a_loss_is_put_back_once_with_data_quarantine_and_index(world: RepairWorld) -> None:
     done = world.repair()
-    assert world.places() == everything_but_the_last(world)
+    assert world.places() == everything(world)
     report = world.audit()
     assert (report.verdict, report.totals["duplicated"]) == ("complete", 0)
     data, bad = world.rows("output"), world.rows("quarantine")
-    assert (sum(one.data for one in done), sum(one.quarantined for one in done)) == (len(data), len(bad))
+    assert (sum(one.data for one in done), sum(one.quarantined for one in done)) == (len(data) - 2, len(bad))
     assert {row["kafka_offset"]: (row["text"], row["n"]) for row in data if row["kafka_partition"] == 0} == {
-        0: ("x", 0), 1: ("x", 1), 2: ("x", 2), 5: (None, None), 6: ("x", 6), 7: ("x", 7), 8: ("x", 8),
+        11: ("last", 1), 0: ("x", 0), 1: ("x", 1), 2: ("x", 2), 5: (None, None), 6: ("x", 6), 7: ("x", 7), 8: ("x", 8),
     }  # fmt: skip
     assert {(row["payload"], row["error"][:9]) for row in bad} == {(BAD, "truncated")}
     rows = [row for row in world.rows("index") if str(row["writer"]).startswith("repair-")]
@@ -90,7 +96,7 @@ def test_a_second_repair_finds_nothing_to_do(world: RepairWorld) -> None:
     prepared = world.plan()
     assert (prepared.plan.records, prepared.report.verdict) == (0, "complete")
     world.repair(prepared)
-    assert world.places() == everything_but_the_last(world)
+    assert world.places() == everything(world)
     assert len(RepairLog(world.stores["index"], TOPIC).claims()) == 1
 
 
@@ -109,10 +115,10 @@ def test_long_ranges_go_into_several_objects(monkeypatch: pytest.MonkeyPatch) ->
     world.stop_job()
     world.seen_twice()
     world.repair()
-    keys = [info.key for info in world.stores["output"].list()]
+    keys = sorted(of_repairs(world))
     assert len(keys) == 5
     assert keys[0].endswith("-0-0-3.parquet")
-    assert world.places() == everything_but_the_last(world)
+    assert world.places() == everything(world)
     assert world.audit().verdict == "complete"
 
 
@@ -166,7 +172,7 @@ def test_killed_at_any_write_and_run_again_on_another_day_nothing_is_there_twice
         died = dying_at(world, number, when)
         world.pass_time(86_400)
         world.repair(by="Bob")
-        assert world.places() == everything_but_the_last(world), number
+        assert world.places() == everything(world), number
         report = world.audit()
         assert (report.verdict, report.totals["duplicated"]) == ("complete", 0), number
     assert number > 15
@@ -181,29 +187,108 @@ def test_killed_again_and_again_it_still_ends(monkeypatch: pytest.MonkeyPatch) -
         assert dying_at(world, number, "after")
         world.pass_time(40_000)
     world.repair()
-    assert world.places() == everything_but_the_last(world)
+    assert world.places() == everything(world)
     assert world.audit().verdict == "complete"
 
 
 def test_an_object_of_a_killed_repair_is_not_touched_when_kafka_has_not_all_of_it_any_more(world: RepairWorld) -> None:
     assert dying_at(world, 4, "after")  # claim, note, deployment record, first data object
-    before = dict(world.stores["output"].objects)
+    before = of_repairs(world)
     assert len(before) == 1
     world.broker.partitions[TOPIC][0] = ModelPartition(12, start=2)
     world.repair()
-    assert {key: data for key, data in world.stores["output"].objects.items() if key in before} == before
+    assert before.items() <= of_repairs(world).items()
     assert world.audit().verdict != "complete"
     assert set(world.places().values()) == {1}
 
 
 def test_an_object_of_a_killed_repair_is_not_touched_when_others_came_meanwhile(world: RepairWorld) -> None:
     assert dying_at(world, 4, "after")
-    before = dict(world.stores["output"].objects)
-    world.indexed((0, 0, 2), name="late")
+    before = of_repairs(world)
+    world.wrote((0, 0, 2), name="late")
     prepared = world.plan()
     assert "unfinished repair" in {what for *_, what in refused(prepared)}
     world.repair(prepared)
-    assert {key: data for key, data in world.stores["output"].objects.items() if key in before} == before
+    assert before.items() <= of_repairs(world).items()
+
+
+# ---- damaged: indexed, and their objects are gone
+
+
+def damaged_world() -> RepairWorld:
+    """The job wrote everything, in three files per table; the objects of the middle ones vanished afterwards."""
+    world = world_of(30, 1)
+    world.stores["index"].objects.clear()
+    world.stores["output"].objects.clear()
+    world.deploy()
+    for number in range(3):
+        world.wrote((0, 10 * number, 10 * number + 10), name=f"part-{number}")
+    world.stop_job()
+    assert world.audit().verdict == "complete"
+    for table in ("output", "quarantine"):
+        del world.stores[table].objects[next(key for key in world.stores[table].objects if key.endswith("part-1"))]
+    world.pass_time(1)
+    world.seen_twice()
+    return world
+
+
+def test_damaged_offsets_get_data_and_quarantine_and_no_second_index_row() -> None:
+    world = damaged_world()
+    prepared = world.plan()
+    assert {(one.kind, one.range.start >= 10, one.range.end <= 20) for one in prepared.plan.planned} == {
+        ("damaged", True, True)
+    }
+    before = sorted(str(row) for row in world.rows("index"))
+    world.repair(prepared)
+    assert sorted(str(row) for row in world.rows("index")) == before
+    assert world.places() == everything(world)
+    report = world.audit()
+    assert (report.verdict, report.totals["duplicated"], report.totals["damaged"]) == ("complete", 0, 0)
+
+
+def test_damage_is_repaired_once_also_when_the_repair_is_killed_at_any_write() -> None:
+    number, died = 0, True
+    while died:
+        number += 1
+        world = damaged_world()
+        died = dying_at(world, number, "after")
+        world.pass_time(86_400)
+        world.repair()
+        assert world.places() == everything(world), number
+        assert world.audit().verdict == "complete", number
+    assert number > 6
+
+
+def test_a_file_that_was_cut_off_is_no_obstacle_and_stays_where_it_is() -> None:
+    world = damaged_world()
+    world.repair()
+    key = next(key for key in world.stores["output"].objects if key.endswith("part-2"))
+    world.stores["output"].place(key, world.stores["output"].objects[key][0][:100])
+    world.seen_twice()
+    world.repair()
+    report = world.audit()
+    assert report.verdict == "complete"
+    assert "broken-file" in {one.kind for one in report.findings}
+    assert len(world.stores["output"].objects[key][0]) == 100
+
+
+def test_damage_is_not_repaired_without_a_look_at_the_lake() -> None:
+    world = damaged_world()
+    assert world.audit().totals["damaged"]
+    prepared = world.plan(audit=replace(world.audit_request, lake=None))
+    assert planned(prepared) == []
+    assert "needs the lake book" in prepared.plan.refused[0].why
+
+
+def test_what_the_lake_holds_without_index_rows_is_not_written_again(world: RepairWorld) -> None:
+    world.wrote((0, 0, 4), name="part-2")
+    del world.stores["index"].objects[f"kafka_topic={TOPIC}/dt=2026-11-22/part-2"]
+    world.seen_twice()
+    prepared = world.plan()
+    assert (0, 0, 4) not in planned(prepared)
+    assert "lineage index rebuild" in next(one.why for one in prepared.plan.refused if one.partition == 0)
+    world.repair(prepared)
+    assert world.places() == everything(world)
 
 
 # ---- two repairs
@@ -214,7 +299,7 @@ def test_a_repair_planned_before_another_began_is_refused(world: RepairWorld) ->
     world.repair()
     with pytest.raises(RepairError, match="another repair of orders began"):
         world.repair(late, by="Bob")
-    assert world.places() == everything_but_the_last(world)
+    assert world.places() == everything(world)
 
 
 def test_two_that_go_on_with_the_same_killed_repair_write_the_same(world: RepairWorld) -> None:
@@ -222,7 +307,7 @@ def test_two_that_go_on_with_the_same_killed_repair_write_the_same(world: Repair
     late = world.plan()
     world.repair()
     world.repair(late)
-    assert world.places() == everything_but_the_last(world)
+    assert world.places() == everything(world)
     assert world.audit().verdict == "complete"
 
 
@@ -231,7 +316,7 @@ def lose_more(world: RepairWorld) -> None:
     for number, listed in world.log.items():
         listed.extend([payload("new", 2)] * 3)
         world.broker.partitions[TOPIC][number] = ModelPartition(len(listed))
-    world.indexed(*((number, len(one) - 1, len(one)) for number, one in world.log.items()), name="part-2")
+    world.wrote(*((number, len(one) - 1, len(one)) for number, one in world.log.items()), name="part-2")
     world.seen_twice()
 
 
@@ -301,7 +386,7 @@ def test_what_expires_between_plan_and_reading_is_told_and_not_written(world: Re
     done = world.repair(prepared)
     (first,) = [one for one in done if one.task.chunk.partition == 0]
     assert [str(one) for one in first.expired] == ["[0, 4)", "[5, 6)"]
-    assert world.places() == world.records(0, 6, 11) + world.records(1, 0, 11)
+    assert world.places() == world.records(0, 6, 12) + world.records(1, 0, 12)
     assert world.audit().verdict != "complete"
 
 
@@ -325,7 +410,18 @@ def test_nothing_is_repaired_while_the_evidence_is_not_whole(world: RepairWorld)
     assert "index file" in prepared.plan.obstacles[0]
     with pytest.raises(RepairError, match="nothing is repaired"):
         world.repair(prepared)
-    assert world.places() == {}
+    assert of_repairs(world) == {}
+
+
+def test_records_of_another_schema_are_not_mixed_into_the_table(world: RepairWorld) -> None:
+    lake = world.request().lake
+    other = replace(lake, schema=record_schema("avro", SCHEMA.replace('"string"', '"bytes"')))
+    prepared = world.plan(lake=other)
+    assert "column text of kafka_topic=orders/" in prepared.plan.obstacles[0]
+    with pytest.raises(RepairError, match="is string, and would be binary"):
+        world.repair(prepared, lake=other)
+    wider = replace(lake, schema=record_schema("avro", SCHEMA.replace('"text"', '"words"')))
+    assert world.plan(lake=wider).plan.obstacles == ()
 
 
 def test_a_recreated_topic_gets_nothing_of_the_one_before(world: RepairWorld) -> None:
@@ -333,7 +429,7 @@ def test_a_recreated_topic_gets_nothing_of_the_one_before(world: RepairWorld) ->
     world.broker.topic_ids[TOPIC] = "topic-2"
     with pytest.raises(BrokerError, match="was recreated"):
         world.repair(prepared)
-    assert world.places() == {}
+    assert of_repairs(world) == {}
 
 
 def test_a_broker_that_fails_stops_the_repair_which_goes_on_later(world: RepairWorld) -> None:
@@ -359,4 +455,3 @@ def test_a_plan_is_also_json(world: RepairWorld) -> None:
     assert shown["planned"][0] | {"evidence": ""} == {
         "partition": 0, "start": 0, "end": 4, "kind": "lost", "evidence": "", "repairable_until": None,
     }  # fmt: skip
-    assert START.tzinfo is not None

@@ -14,8 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore
+from lineage_pipeline.books.ranged_file import RangedFile
 from lineage_pipeline.core.offset_index import COLUMNS, IndexRow
 from lineage_pipeline.core.record_schema import Column, RecordSchema
+from lineage_pipeline.errors import StoreError
 
 _TIME = pa.timestamp("ms")  # Flink leaves the UTC flag out
 _COORDINATES = (("kafka_partition", pa.int32()), ("kafka_offset", pa.int64()), ("kafka_timestamp", _TIME))
@@ -81,6 +84,35 @@ def data_schema(schema: RecordSchema) -> Any:
 def quarantine_schema() -> Any:
     """The quarantine table's columns."""
     return pa.schema([*_COORDINATES, ("error", pa.string()), ("payload", pa.binary())])
+
+
+def schema_conflict(schema: RecordSchema, store: ObjectStore, listed: ObjectInfo) -> str | None:
+    """Why rows of `schema` do not belong beside the data object that is there; None when they do, or nobody can tell.
+
+    Only its footer is read. A column that one of them lacks is no conflict: schemas grow.
+    """
+    try:
+        there = pq.read_schema(pa.PythonFile(RangedFile(store, listed), mode="r"))
+    except (pa.ArrowException, OSError, ValueError, StoreError):
+        return None  # the audit names broken files
+    mine = data_schema(schema)
+    lacking = [name for name, _ in _COORDINATES if name not in there.names]
+    if lacking:
+        return f"{listed.key} has no column {', '.join(lacking)}"
+    for field in mine:
+        if field.name in there.names and not _alike(field.type, there.field(field.name).type):
+            return f"column {field.name} of {listed.key} is {there.field(field.name).type}, and would be {field.type}"
+    return None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if pa.types.is_dictionary(other):
+        other = other.value_type
+    if pa.types.is_timestamp(one):
+        return bool(pa.types.is_timestamp(other))
+    if pa.types.is_string(one) or pa.types.is_binary(one):
+        return str(other).removeprefix("large_") == str(one)
+    return bool(one == other)
 
 
 def index_bytes(rows: Iterable[IndexRow]) -> bytes:

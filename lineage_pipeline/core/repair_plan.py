@@ -138,18 +138,24 @@ class UnfinishedRepair:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What the plan is made from. `seen`: by partition, when offsets were seen to be missing before."""
+    """What the plan is made from. `seen`: by partition, when offsets were seen to be missing before.
+
+    `harmless`: problems of the report that hide no record: broken files of which is known what they held.
+    """
 
     report: AuditReport
     signs: JobSigns
     seen: Mapping[int, Sequence[SeenMissing]] = field(default_factory=dict)
     unfinished: tuple[UnfinishedRepair, ...] = ()
+    harmless: frozenset[str] = frozenset()
 
 
 def plan_repair(facts: PlanFacts) -> RepairPlan:
     """The plan. Nothing of the report's losses is left out: a range is planned, resumed or refused."""
     report = facts.report
-    obstacles = [f"the evidence is not whole: {problem}" for problem in report.problems]
+    obstacles = [
+        f"the evidence is not whole: {problem}" for problem in report.problems if problem not in facts.harmless
+    ]
     if report.books.get("broker") != "read":
         obstacles.append("the broker was not read: a repair needs it")
     planned: list[PlannedRange] = []
@@ -166,6 +172,10 @@ def plan_repair(facts: PlanFacts) -> RepairPlan:
                 refused += [refusal for part in rest for refusal in _refused(number, replace(one, range=part))]
                 continue
             free = RangeSet.of(one.range).difference(taken.get(number, EMPTY))
+            if kind == "damaged" and report.books.get("lake") != "read":
+                why = "whether they are in the lake by now was not looked at: a repair of them needs the lake book"
+                refused += [RefusedRange(number, part, _what(one), why) for part in free]
+                continue
             held = held_back(free, facts.seen.get(number, ()), facts.signs)
             refused += [RefusedRange(number, part, _what(one), why_held_back(facts.signs)) for part in held]
             planned += [
