@@ -24,6 +24,7 @@ _COMMANDS = {
     "job": ("lineage_pipeline.job_command", "job_command"),
     "audit": ("lineage_pipeline.audit_command", "audit_command"),
     "locate": ("lineage_pipeline.audit_command", "locate_command"),
+    "index": ("lineage_pipeline.index_command", "index_command"),
     "accept": ("lineage_pipeline.ledger_command", "accept_command"),
     "complete-through": ("lineage_pipeline.ledger_command", "complete_through_command"),
     "metrics": ("lineage_pipeline.metrics_command", "metrics_command"),

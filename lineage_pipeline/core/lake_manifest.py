@@ -104,8 +104,12 @@ class Runs:
 
     def by_partition(self) -> Iterator[tuple[int, Runs]]:
         """Partition by partition, in order, its runs in the order they have here."""
-        for partition, where in _groups(self.partitions):
-            yield partition, self.where(where)
+        return self.by(self.partitions)
+
+    def by(self, keys: Int64Array) -> Iterator[tuple[int, Runs]]:
+        """Key by key, in order, the runs that have it; `keys` has the shape of the columns."""
+        for key, where in grouped(keys):
+            yield key, self.where(where)
 
     def layers(self) -> tuple[RangeSet, Repeats]:
         """For runs of one partition: the offsets they hold, and which of them more than once."""
@@ -278,7 +282,7 @@ def _runs_of(number: int, coverage: Mapping[int, PartitionCoverage]) -> Runs:
     return Runs(*(np.concatenate([_NONE, *column]) for column in columns))
 
 
-def _groups(keys: Int64Array) -> Iterator[tuple[int, Int64Array]]:
+def grouped(keys: Int64Array) -> Iterator[tuple[int, Int64Array]]:
     """Each key, in order, with the places where it is, in order."""
     if not keys.size:
         return

@@ -1,0 +1,179 @@
+"""`lineage index rebuild`: lost index files, and lakes that others wrote, audited with the documented commands."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from lineage_pipeline.audit_command import audit_command
+from lineage_pipeline.index_command import index_command
+from tests.books.index_files import day, parquet, put, run
+from tests.books.lake_tables import data_file, hour, quarantine_file, span, written
+
+TOPIC = "orders"
+
+
+class Place:
+    """A directory with a lineage.yaml, as a user has it; files are two hours old."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings("")
+
+    def settings(self, lake_files: str) -> None:
+        paths = "paths: {output: lake, offset_index: index, quarantine: bad, audit: audit}"
+        text = f"topics:\n  - name: {TOPIC}\n    {paths}\n"
+        (self.root / "lineage.yaml").write_text(text + (f"    lake_files: {lake_files}\n" if lake_files else ""))
+
+    def put(self, key: str, content: bytes, age: float = 7200) -> Path:
+        path = put(self.root, key, content)
+        os.utime(path, (time.time() - age, time.time() - age))
+        return path
+
+    def audit(self, books: str = "index,lake") -> dict[str, Any]:
+        return json.loads(CliRunner().invoke(audit_command, ["--books", books, "--json"]).stdout)
+
+    def rebuild(self, *arguments: str) -> Result:
+        return CliRunner().invoke(index_command, ["rebuild", *arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    for name in ("KAFKA_TOPIC", "LINEAGE_CONFIG", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.delenv(name, raising=False)
+    return Place(tmp_path)
+
+
+def test_lost_index_files_are_written_again_and_the_audit_is_complete(place: Place) -> None:
+    place.put(f"lake/{hour(TOPIC, 'part-1')}", data_file(span(0, 0, 8)))
+    place.put(f"bad/{hour(TOPIC, 'bad-1')}", quarantine_file(span(0, 8, 10)))
+    place.put(f"lake/{hour(TOPIC, 'part-2')}", data_file(span(0, 10, 20)))
+    lost = place.put(f"index/{day(TOPIC, 'index-1')}", parquet([run(0, 0, 10, quarantined_count=2)]))
+    place.put(f"index/{day(TOPIC, 'index-2')}", parquet([run(0, 10, 20)]))
+    assert place.audit()["verdict"] == "complete"
+    lost.unlink()
+    report = place.audit()
+    assert [(one["class"], one["cause"]) for one in report["partitions"][0]["ranges"]] == [
+        ("unknown", "index-vanished")
+    ]
+
+    planned = place.rebuild()
+    assert (planned.exit_code, "nothing was written" in planned.stdout) == (0, True)
+    assert place.audit()["verdict"] == "undetermined"
+    assert place.rebuild("--execute").exit_code == 0
+    report = place.audit()
+    assert (report["verdict"], report["totals"]["quarantined"], report["totals"]["duplicated"]) == ("complete", 2, 0)
+    assert json.loads(place.rebuild("--execute", "--json").stdout)["files"] == []
+
+
+def test_what_a_job_may_still_commit_gets_no_row_unless_told(place: Place) -> None:
+    place.put(f"lake/{hour(TOPIC, 'part-1')}", data_file(span(0, 0, 30)))
+    place.put(f"lake/{hour(TOPIC, 'young')}", data_file(span(0, 30, 40)), age=1)
+    place.put(f"index/{day(TOPIC, 'index-1')}", parquet([run(0, 0, 20)]))
+    done = place.rebuild("--execute")
+    assert "left: 20 offsets of partition 0, the first [20, 40), are behind" in done.stdout
+    assert len(list((place.root / "index").rglob("rebuild-*"))) == 0
+    done = place.rebuild("--execute", "--tail")
+    assert "left: 10 offsets of partition 0, the first [30, 40), are too young" in done.stdout
+    assert (place.audit()["verdict"], place.audit()["partitions"][0]["end"]) == ("complete", 30)
+
+
+def test_an_index_that_is_gone_as_a_whole_is_rebuilt_when_told_that_no_job_will_write_it(place: Place) -> None:
+    place.put(f"lake/{hour(TOPIC, 'part-1')}", data_file(span(0, 0, 30)))
+    index = place.put(f"index/{day(TOPIC, 'index-1')}", parquet([run(0, 0, 30)]))
+    assert place.audit()["verdict"] == "complete"
+    index.unlink()
+    assert json.loads(place.rebuild("--json").stdout)["files"] == []
+    assert place.rebuild("--tail", "--execute").exit_code == 0
+    assert place.audit()["verdict"] == "complete"
+
+
+def test_a_lake_of_kafka_connect_is_adopted_and_its_gap_found(place: Place) -> None:
+    place.settings('{data: "topics/{topic}/partition={partition}/*.parquet", offset_column: _offset}')
+    for partition in (0, 1):
+        for start in (0, 100, 200, 300):
+            if (partition, start) != (1, 200):
+                content = connect_file(start, start + 100)
+                place.put(f"lake/topics/{TOPIC}/partition={partition}/{TOPIC}+{partition}+{start:010}.parquet", content)
+    place.put("lake/topics/other/partition=0/other+0+0000000000.parquet", connect_file(0, 9))
+    assert place.rebuild("--execute").exit_code == 0
+    report = place.audit()
+    assert (report["verdict"], report["totals"]["missing"], report["totals"]["actual"]) == ("loss", 100, 700)
+    (gap,) = report["partitions"][1]["ranges"]
+    assert (gap["start"], gap["end"], gap["class"]) == (200, 300, "missing")
+    # the connector goes on: nothing else writes this index, so no --tail is needed
+    place.put(f"lake/topics/{TOPIC}/partition=1/{TOPIC}+1+0000000400.parquet", connect_file(400, 450))
+    assert place.rebuild("--execute").exit_code == 0
+    assert place.audit()["totals"]["actual"] == 750
+
+
+def connect_file(start: int, end: int) -> bytes:
+    """As the sink writes it with the transformation InsertField: an offset column, the partition in the path."""
+    return written(pa.table({"id": [f"{one}" for one in range(start, end)], "_offset": list(range(start, end))}))
+
+
+def test_a_connect_lake_without_offset_columns_proves_nothing_and_says_so(place: Place) -> None:
+    place.settings('{data: "topics/{topic}/partition={partition}/*.parquet", offset_column: _offset}')
+    plain = written(pa.table({"id": ["a", "b"]}))
+    place.put(f"lake/topics/{TOPIC}/partition=0/{TOPIC}+0+0000000000.parquet", plain)
+    done = place.rebuild("--execute")
+    assert done.exit_code == 3
+    assert "no column _offset (its columns: id)" in done.stderr
+    assert not (place.root / "index").exists()
+
+
+def test_a_spark_table_of_several_topics_is_adopted_by_its_columns(place: Place) -> None:
+    place.settings(
+        "{partition_column: partition, offset_column: offset, timestamp_column: timestamp, topic_column: topic}"
+    )
+    for number, topics in enumerate((["orders"] * 50 + ["other"] * 50, ["other"] * 10 + ["orders"] * 10)):
+        offsets = [*range(50), *range(50)] if number == 0 else [*range(100, 110), *range(50, 60)]
+        table = pa.table(
+            {
+                "value": [b"x"] * len(offsets),
+                "topic": pa.array(topics).dictionary_encode(),
+                "partition": pa.array([7] * len(offsets), pa.int32()),
+                "offset": pa.array(offsets, pa.int64()),
+                "timestamp": pa.array([0] * len(offsets)).cast(pa.timestamp("us")),
+            }
+        )
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="snappy", use_deprecated_int96_timestamps=True)
+        place.put(f"lake/date=2026-11-2{number}/part-0000{number}-c000.snappy.parquet", buffer.getvalue())
+    place.put("lake/_spark_metadata/0", b"v1\n{}")
+    assert place.rebuild("--execute").exit_code == 0
+    report = place.audit()
+    assert (report["verdict"], report["partitions"][0]["partition"], report["totals"]["actual"]) == ("complete", 7, 60)
+
+
+def test_rows_doubled_in_a_foreign_lake_are_doubled_in_its_index(place: Place) -> None:
+    for name in ("part-1", "part-2"):
+        place.put(f"lake/{hour(TOPIC, name)}", data_file(span(0, 0, 10)))
+    assert place.rebuild("--execute").exit_code == 0
+    assert place.audit("index")["totals"]["duplicated"] == 10
+    assert place.audit()["totals"]["duplicated"] == 10
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_indexed(place: Place) -> None:
+    place.put(f"lake/{hour(TOPIC, 'part-1')}", data_file(span(0, 0, 10)))
+    place.put(f"lake/{hour(TOPIC, 'part-2')}", b"PAR1 no more PAR1")
+    done = place.rebuild("--execute")
+    assert (done.exit_code, "part-2 is broken" in done.stderr) == (3, True)
+    assert place.audit("index")["totals"]["actual"] == 10
+
+
+def test_a_lake_that_is_not_there_is_an_error_and_an_empty_one_says_so(place: Place) -> None:
+    assert "does not exist" in str(CliRunner().invoke(index_command, ["rebuild"]).exception)
+    (place.root / "lake").mkdir()
+    done = place.rebuild()
+    assert (done.exit_code, "check the path" in done.stderr) == (3, True)
