@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from lineage_dagster.assets import audit_key
+from lineage_dagster.cadence import sensor_seconds
 from lineage_dagster.channels import Channel, Notifier
 from lineage_dagster.check_history import latest_results
 from lineage_dagster.check_result import CheckResult
@@ -21,7 +22,6 @@ from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import AlertError
 from lineage_pipeline.settings import Settings
 
-SENSOR_SECONDS = 30
 MAX_SINGLE = 3  # more notices at once become one message
 _KEY = "lineage/incidents/{}"  # of each channel, in the instance's key-value store
 _PING_KEY = "lineage/dead-man-ping"
@@ -53,7 +53,7 @@ def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg
 
     @dg.sensor(
         name="alerts",
-        minimum_interval_seconds=SENSOR_SECONDS,
+        minimum_interval_seconds=sensor_seconds(topic.audit.every for topic in settings.topics),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Messages about incidents. A failed tick says what could not be delivered; it is tried again.",
     )
@@ -113,7 +113,7 @@ def _tell(
     if len(notices) > MAX_SINGLE:
         parcels: list[tuple[Message, list[Notice]]] = [(digest(notices, settings.ui_url), notices)]
     else:
-        parcels = [(message(one, settings.ui_url, _owners(watched, one)), [one]) for one in notices]
+        parcels = [(message(one, settings.ui_url, _owners(watched, one), moment), [one]) for one in notices]
     failures = []
     for parcel, carried in parcels:
         failure = channel.send(parcel)

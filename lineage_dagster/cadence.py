@@ -9,6 +9,8 @@ from datetime import datetime
 TICK_SECONDS = 60
 ALONE = 20  # up to so many topics, each has runs of its own; starting a process costs more than an audit
 PER_RUN = 20
+SENSOR_SECONDS = 30
+_FASTEST = 5  # Dagster's own loop is no faster
 
 
 def is_due(topic: str, every: int, tick: datetime) -> bool:
@@ -17,6 +19,14 @@ def is_due(topic: str, every: int, tick: datetime) -> bool:
     offset = zlib.crc32(topic.encode()) % period
     now = int(tick.timestamp()) + offset
     return now // period != (now - TICK_SECONDS) // period
+
+
+def sensor_seconds(periods: Iterable[int]) -> int:
+    """Seconds between two ticks of a sensor: 30, or less when a topic is to be audited more often than each minute.
+
+    `periods`: `audit.every` of all topics.
+    """
+    return max(_FASTEST, min([SENSOR_SECONDS, *(every // 2 for every in periods)]))
 
 
 def batches(topics: Iterable[str], configured: int) -> Iterator[list[str]]:

@@ -24,7 +24,8 @@ class Sighting:
     """What the latest check results say about one topic.
 
     `text`: the whole sentence. `spans`: the widest ranges concerned, `lost` and `partitions` count all of them.
-    `observed_at`: epoch seconds.
+    `observed_at`: epoch seconds. `command`: what to type first. `repairable_until`: when the first of the lost records
+    may leave Kafka (epoch seconds), as far as that is known.
     """
 
     topic: str
@@ -34,6 +35,8 @@ class Sighting:
     lost: int = 0
     partitions: int = 0
     spans: tuple[Span, ...] = ()
+    command: str | None = None
+    repairable_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, In
     for topic, known in incidents.items():
         if topic not in seen and known.told is not None:
             gone = f"{topic} is not among the audited topics any more; the incident was open until then."
-            after[topic] = replace(known, last=replace(known.last, level="ok", text=gone, spans=(), lost=0))
+            over = replace(known.last, level="ok", text=gone, spans=(), lost=0, command=None, repairable_until=None)
+            after[topic] = replace(known, last=over)
     return after
 
 

@@ -9,7 +9,14 @@ from typing import Literal
 
 from lineage_dagster import names
 from lineage_dagster.outcome import AuditOutcome
-from lineage_dagster.sentences import complete_sentence, listed, loss_sentence, stretches, undetermined_sentence
+from lineage_dagster.sentences import (
+    complete_sentence,
+    listed,
+    loss_sentence,
+    remark,
+    stretches,
+    undetermined_sentence,
+)
 from lineage_pipeline.core.report import AuditReport
 
 Severity = Literal["ERROR", "WARN"]
@@ -67,7 +74,14 @@ CHECKS = (
         "No partition has records that have waited for longer than max_delay.",
         needs_broker=True,
     ),
+    CheckKind(
+        names.NO_URGENT_FINDING,
+        "ERROR",
+        "Nothing else is urgent: no time that runs out for a repair or for evidence, no transaction that is stuck, not "
+        "too much in quarantine.",
+    ),
 )
+_JUDGED = {"nothing", "duplicates", "stalled"}  # findings that have a check of their own
 
 
 def checks_for(books: tuple[str, ...]) -> tuple[CheckKind, ...]:
@@ -167,6 +181,22 @@ def _no_stalled_partition(report: AuditReport, _outcome: AuditOutcome, promise: 
     return not unseen, f"Nobody can tell: {unseen}." if unseen else f"No partition has waited for more than {limit}."
 
 
+def _no_urgent_finding(report: AuditReport, _outcome: AuditOutcome, promise: AuditPromise) -> tuple[bool, str]:
+    others = [one for one in report.findings if one.kind not in _JUDGED]
+    urgent = [one for one in others if one.severity == "error"]
+    if urgent:
+        told = "; ".join(remark(one) for one in urgent[:3])
+        more = f"; and {len(urgent) - 3:,} more" if len(urgent) > 3 else ""  # noqa: PLR2004  three are named
+        return False, f"Urgent: {told}{more}."
+    unread = [f"the {book} was {report.books[book]}" for book in promise.books if report.books[book] != "read"]
+    unseen = "; ".join(unread) or _unseen(report)
+    if unseen:
+        return False, f"Nobody can tell: {unseen}."
+    warned = sum(1 for one in others if one.severity == "warn")
+    beside = f" {warned:,} more to know: see the table." if warned else ""
+    return True, f"Nothing else is urgent.{beside}"
+
+
 def _unseen(report: AuditReport) -> str:
     """Why figures of this report need not be all there; empty when they are."""
     if report.books["index"] != "read":
@@ -190,4 +220,5 @@ _RULES: dict[str, _Rule] = {
     names.INDEX_FRESH: _index_fresh,
     names.NO_DUPLICATES: _no_duplicates,
     names.NO_STALLED_PARTITION: _no_stalled_partition,
+    names.NO_URGENT_FINDING: _no_urgent_finding,
 }

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from lineage_dagster import names
 from lineage_dagster.incidents import Notice
+from lineage_pipeline.core.expiry import span
 
 FORMAT = "lineage-alert/1"
 MAX_TEXT = 2_500  # characters; Slack cuts at 3,000
@@ -33,14 +34,16 @@ def check_url(ui_url: str, topic: str) -> str:
     return f"{ui_url.rstrip('/')}/assets/{names.AUDIT}/{quote(topic)}?view=checks&checkDetail={names.COMPLETENESS}"
 
 
-def message(notice: Notice, ui_url: str, owners: Sequence[str]) -> Message:
-    """One notice as one message."""
+def message(notice: Notice, ui_url: str, owners: Sequence[str], now: float) -> Message:
+    """One notice as one message. `now`: epoch seconds."""
     sighting = notice.sighting
     title = _title(notice)
     since = _time(notice.since)
     url = check_url(ui_url, sighting.topic)
-    command = f"lineage audit --topic {sighting.topic}"
-    lines = [sighting.text, f"Since {since}.", *([f"Owners: {', '.join(owners)}."] if owners else [])]
+    command = sighting.command or f"lineage audit --topic {sighting.topic}"
+    until = sighting.repairable_until
+    lines = [sighting.text, f"Since {since}.", *([] if until is None else [_time_left(until, now)])]
+    lines += [f"Owners: {', '.join(owners)}."] if owners else []
     more = len(sighting.spans) - MAX_SPANS
     if len(sighting.spans) > 1:
         lines += [f"- partition {one[0]}: {one[1]} to {one[2] - 1}" for one in sighting.spans[:MAX_SPANS]]
@@ -58,6 +61,8 @@ def message(notice: Notice, ui_url: str, owners: Sequence[str]) -> Message:
         "ranges": [{"partition": one[0], "start": one[1], "end": one[2]} for one in sighting.spans],
         "since": since,
         "observed_at": _time(sighting.observed_at),
+        "repairable_until": None if until is None else _time(until),
+        "seconds_left": None if until is None else max(0, int(until - now)),
         "owners": list(owners),
         "command": command,
         "url": url,
@@ -78,8 +83,15 @@ def digest(notices: Sequence[Notice], ui_url: str) -> Message:
     url = f"{ui_url.rstrip('/')}/assets/{names.AUDIT}/{names.SUMMARY}"
     text = _cut("\n".join(lines), MAX_TEXT - len(url) - 1) + f"\n{url}"
     topics = [
-        {"topic": one.sighting.topic, "kind": one.kind, "level": one.sighting.level, "lost": one.sighting.lost}
+        {
+            "topic": one.sighting.topic,
+            "kind": one.kind,
+            "level": one.sighting.level,
+            "lost": one.sighting.lost,
+            "repairable_until": None if until is None else _time(until),
+        }
         for one in notices
+        for until in [one.sighting.repairable_until]
     ]
     payload = {"format": FORMAT, "kind": "digest", "title": title, "text": text, "topics": topics, "url": url}
     return Message(title, text, payload)
@@ -91,6 +103,12 @@ def _title(notice: Notice) -> str:
         return f"RESOLVED: {_TITLES[notice.before]} in {sighting.topic} is over"
     count = f": {sighting.lost:,} offsets" if sighting.level == "loss" and sighting.lost else ""
     return f"{_KINDS[notice.kind]}{_TITLES[sighting.level]} in {sighting.topic}{count}"
+
+
+def _time_left(until: float, now: float) -> str:
+    if until <= now:
+        return "Time left to repair: none that is sure, Kafka may remove the first of the records at any time."
+    return f"Time left to repair: {span(until - now)}, until {_time(until)}."
 
 
 def _time(epoch: float) -> str:

@@ -10,7 +10,7 @@ import dagster as dg
 from lineage_dagster import names
 from lineage_dagster.judgement import Judgement, verdict_of
 from lineage_dagster.outcome import AuditOutcome
-from lineage_dagster.sentences import LOST, UNPROVEN_CAUSES, Stretch, stretches
+from lineage_dagster.sentences import LOST, UNPROVEN_CAUSES, Stretch, next_command, stretches
 from lineage_pipeline.core.coverage_map import SYMBOLS, coverage_map
 from lineage_pipeline.core.report import AuditReport, PartitionReport
 
@@ -96,6 +96,30 @@ def _stalled(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
     return {"stalled": dg.MetadataValue.int(sum(len(one) for one in waiting)), **_ranges(waiting)}
 
 
+def _findings(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+    return {"findings": findings_table(report)} if report.findings else {}
+
+
+def findings_table(report: AuditReport) -> dg.TableMetadataValue:
+    """The findings, errors first, and a last row for what the table leaves out."""
+    order = {"error": 0, "warn": 1, "info": 2}
+    found = sorted(report.findings, key=lambda one: order[one.severity])
+    rows = [
+        {
+            "severity": one.severity,
+            "kind": one.kind,
+            "partition": "" if one.partition is None else str(one.partition),
+            "finding": one.text,
+        }
+        for one in found[:MAX_ROWS]
+    ]
+    if len(found) > MAX_ROWS:
+        text = f"{len(found) - MAX_ROWS:,} more, none of them more urgent: the report has them all"
+        rows.append({"severity": "...", "kind": "", "partition": "", "finding": text})
+    columns = _columns(*((name, "string") for name in ("severity", "kind", "partition", "finding")))
+    return dg.TableMetadataValue([dg.TableRecord(one) for one in rows], dg.TableSchema(columns=columns))
+
+
 def _ranges(found: list[Stretch]) -> Metadata:
     return {"ranges": ranges_table(found)} if found else {}
 
@@ -104,9 +128,12 @@ def incident_figures(outcome: AuditOutcome) -> dict[str, Any]:
     """What the alerts compare from audit to audit: JSON that this project reads back itself (`version`)."""
     report = outcome.report
     bad = stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES) if report is not None else []
+    until = report.repairable_until if report is not None else None
     return {
         "version": 1,
         "verdict": verdict_of(outcome),
+        "command": next_command(report) if report is not None else None,
+        "repairable_until": None if until is None else until.timestamp(),
         "lost": sum(len(one) for one in bad if one.range_class in LOST),
         "partitions": len({one.partition for one in bad}),
         "ranges_total": len(bad),
@@ -203,4 +230,5 @@ _SHOWN: dict[str, Callable[[AuditReport, AuditOutcome], Metadata]] = {
     names.INDEX_FRESH: _freshness,
     names.NO_DUPLICATES: _duplicates,
     names.NO_STALLED_PARTITION: _stalled,
+    names.NO_URGENT_FINDING: _findings,
 }

@@ -15,6 +15,7 @@ EVIDENCE_COMPLETE = "evidence_complete"
 INDEX_FRESH = "index_fresh"
 NO_DUPLICATES = "no_duplicates"
 NO_STALLED_PARTITION = "no_stalled_partition"
+NO_URGENT_FINDING = "no_urgent_finding"
 ALL_TOPICS_COMPLETE = "all_topics_complete"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")

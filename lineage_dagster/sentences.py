@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lineage_pipeline.core.findings import Finding
 from lineage_pipeline.core.report import AuditReport
 
 MAX_NAMED = 3  # ranges or problems that a sentence spells out; a table beside it has more
@@ -73,11 +74,21 @@ def loss_sentence(report: AuditReport) -> str:
             f"too few, but its rows do not say which. {listed(stretches(report, ['unknown']))}"
         )
     count = sum(len(one) for one in found)
-    command = f"lineage audit --topic {report.topic}"
     return (
         f"LOSS: {count:,} of {totals['expected']:,} expected offsets did not reach the lake: {listed(found)}. "
-        f"Why: {found[0].evidence}. Look: {command}"
+        f"Why: {found[0].evidence}. Next: {next_command(report)}"
     )
+
+
+def next_command(report: AuditReport) -> str:
+    """What to type first."""
+    repairable = any(one.cause == "repairable" for one in stretches(report, LOST))
+    return f"lineage {'repair' if repairable else 'audit'} --topic {report.topic}"
+
+
+def remark(finding: Finding) -> str:
+    """A finding with its partition."""
+    return finding.text if finding.partition is None else f"partition {finding.partition}: {finding.text}"
 
 
 def undetermined_sentence(report: AuditReport) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lineage_dagster import names
 from lineage_dagster.check_result import CheckResult
-from lineage_dagster.incidents import Sighting, Span
+from lineage_dagster.incidents import Sighting
 
 
 def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: float, now: float) -> Sighting:
@@ -24,8 +25,8 @@ def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: floa
     beside = f" Failed as well: {', '.join(name for name, _ in others)}." if others else ""
     if verdict.state == "failed":
         figures = verdict.metadata.get("incident")
-        level, lost, partitions, spans = _figures(figures if isinstance(figures, Mapping) else {})
-        return Sighting(topic, level, verdict.text + beside, at, lost, partitions, spans)
+        seen = Sighting(topic, "undetermined", verdict.text + beside, at)
+        return _with_figures(seen, figures) if isinstance(figures, Mapping) and figures.get("version") == 1 else seen
     if now - at > overdue_after:
         text = f"NOT PROVEN: no audit of {topic} has finished for {now - at:,.0f} s; the last one found everything."
         return Sighting(topic, "undetermined", text, at)
@@ -41,9 +42,15 @@ def is_overdue(results: Mapping[str, CheckResult], overdue_after: float, now: fl
     return verdict is None or verdict.at is None or now - verdict.at > overdue_after
 
 
-def _figures(value: Mapping[str, Any]) -> tuple[Any, int, int, tuple[Span, ...]]:
-    """Level, lost offsets, partitions and ranges of metadata.incident_figures; without them: undetermined."""
-    if value.get("version") != 1 or value.get("verdict") != "loss":
-        return "undetermined", 0, int(value.get("partitions", 0)), ()
-    spans = tuple((one[0], one[1], one[2]) for one in value.get("ranges", ()))
-    return "loss", int(value["lost"]), int(value["partitions"]), spans
+def _with_figures(seen: Sighting, figures: Mapping[str, Any]) -> Sighting:
+    """With level, lost offsets, partitions, ranges and remedy of metadata.incident_figures."""
+    seen = replace(seen, partitions=int(figures.get("partitions", 0)), command=figures.get("command"))
+    if figures.get("verdict") != "loss":
+        return seen
+    return replace(
+        seen,
+        level="loss",
+        lost=int(figures["lost"]),
+        spans=tuple((one[0], one[1], one[2]) for one in figures.get("ranges", ())),
+        repairable_until=figures.get("repairable_until"),
+    )

@@ -12,7 +12,7 @@ import dagster as dg
 
 from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
-from lineage_dagster.cadence import batches, is_due
+from lineage_dagster.cadence import batches, is_due, sensor_seconds
 from lineage_dagster.index_watch import read_cursor, write_cursor
 from lineage_dagster.names import op_name
 from lineage_dagster.summary import SUMMARY_JOB
@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 AUDIT_JOB = "audit_topics"
 TOPIC_TAG = "lineage/topic"
 CAUSE_TAG = "lineage/started_by"
-SENSOR_SECONDS = 30
 MAX_RUNS_PER_TICK = 10
 FULL_AT = "0 3 * * *"
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
@@ -47,7 +46,7 @@ def index_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="index_files",
         job_name=AUDIT_JOB,
-        minimum_interval_seconds=SENSOR_SECONDS,
+        minimum_interval_seconds=sensor_seconds(topic.audit.every for topic in settings.topics),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Audits a topic when its offset index has new files. What it misses, the schedule finds.",
     )

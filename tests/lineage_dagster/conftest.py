@@ -19,7 +19,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
+    with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as ephemeral:
         yield ephemeral
 
 

@@ -25,6 +25,13 @@ _INDEX = pa.schema(
         *(("record_count", pa.int64()), ("window_start", _MILLIS)),
     ]
 )
+_OURS = pa.schema(
+    [
+        ("quarantined_count", pa.int64()),
+        *(("window_end", _MILLIS), ("max_timestamp", _MILLIS)),
+        *(("leader_epoch", pa.int32()), ("writer", pa.string())),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,12 @@ class Lake:
         self.root = directory / "lake"
         self._files = 0
 
-    def index(self, topic: str, runs: Iterable[tuple[int, int, int]], day: datetime | None = None) -> Path:
+    def index(
+        self, topic: str, runs: Iterable[tuple[int, int, int]], day: datetime | None = None, quarantined: int = 0
+    ) -> Path:
         """Write one index file with a row for each (partition, start, end), half-open; return its path.
 
-        It lies in the directory of `day`, today's by default.
+        It lies in the directory of `day`, today's by default. So many records of each row went to quarantine.
         """
         rows = list(runs)
         self._files += 1
@@ -64,8 +73,13 @@ class Lake:
             [end - start for _, start, end in rows],
             [now for _ in rows],
         ]
+        fields = list(_INDEX)
+        if quarantined:  # a file has all of the project's columns or none
+            columns += [[quarantined for _ in rows], *([now for _ in rows] for _ in range(2)), [0] * len(rows)]
+            columns.append(["test" for _ in rows])
+            fields += _OURS
         path = folder / f"part-{self._files}.parquet"
-        pq.write_table(pa.table(columns, schema=_INDEX), path)
+        pq.write_table(pa.table(columns, schema=pa.schema(fields)), path)
         return path
 
     def settings(self, *topics: str | Mapping[str, Any], **more: Any) -> Settings:

@@ -21,6 +21,7 @@ def test_a_topic_without_holes_is_green_in_every_check(lake: Lake, instance: dg.
         "evidence_complete": True,
         "index_fresh": True,
         "no_duplicates": True,
+        "no_urgent_finding": True,
     }
     assert found.verdict.description == "Every one of 150 expected offsets in 2 partitions is in the index."
 
@@ -55,6 +56,16 @@ def test_the_asset_is_materialised_in_the_run_that_fails(lake: Lake, instance: d
     metadata = event.asset_materialization.metadata
     assert metadata["verdict"].value == "loss"
     assert metadata["missing"].value == 10
+
+
+def test_a_finding_that_is_urgent_fails_a_check_though_nothing_is_lost(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 1000)], quarantined=30)
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    assert found.verdict.passed
+    urgent = found.checks[names.NO_URGENT_FINDING]
+    assert (urgent.passed, urgent.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "went to quarantine: 3.00%, the limit is 1.00%" in str(urgent.description)
+    assert urgent.metadata["findings"].records[0].data["kind"] == "quarantine-rate"
 
 
 @pytest.mark.parametrize("spoil", ["absent", "empty", "no parquet"])

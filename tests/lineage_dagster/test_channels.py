@@ -13,7 +13,7 @@ from lineage_pipeline.errors import AlertError
 from tests.lineage_dagster.receiver import Receiver
 
 SIGHTING = Sighting("t", "loss", "LOSS: 60 offsets", 1_700_000_000.0, 60, 1, ((9, 100, 160),))
-MESSAGE = message(Notice("opened", 1_700_000_000.0, SIGHTING), "https://ui.example", ())
+MESSAGE = message(Notice("opened", 1_700_000_000.0, SIGHTING), "https://ui.example", (), 1_700_000_000.0)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,7 @@ def test_nobody_listening_is_undelivered_with_a_reason(receiver: Receiver):
 def test_messages_are_bounded_whatever_the_incident():
     spans = tuple((number, 0, 10) for number in range(100))
     huge = Notice("opened", 0.0, Sighting("t" * 249, "loss", "x" * 10_000, 0.0, 10**6, 100, spans))
-    assert len(message(huge, "https://ui.example", ()).text) <= MAX_TEXT + 10
+    one = message(huge, "https://ui.example", (), 0.0)
+    assert len(one.text) <= MAX_TEXT + 10
     assert len(digest([huge] * 1000, "https://ui.example").text) <= MAX_TEXT + 10
-    assert message(huge, "https://ui.example", ()).text.endswith("?view=checks&checkDetail=completeness")
+    assert one.text.endswith("?view=checks&checkDetail=completeness")

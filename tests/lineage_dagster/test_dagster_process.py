@@ -95,21 +95,6 @@ def test_a_topic_that_is_not_configured_is_refused(platform: Platform):
         platform.dagster.audit("unknown", ["index"])
 
 
-def test_sensors_alone_tell_a_loss_once_and_its_healing_once_though_the_receiver_was_down(platform: Platform):
-    receiver = platform.receiver
-    receiver.status = 503
-    platform.lake.index("watched", [(9, 160, 200)])
-    refused = receiver.refused
-    _wait(lambda: receiver.refused > refused, "the alert sensor never tried to send the loss")
-    receiver.status = 200
-    _wait(lambda: len(receiver.got) == 1, "the loss was not told once the receiver was back")
-    assert receiver.got[0]["kind"] == "opened"
-    assert receiver.got[0]["ranges"] == [{"partition": 9, "start": 100, "end": 160}]
-    platform.lake.index("watched", [(9, 100, 160)])
-    _wait(lambda: len(receiver.got) > 1, "the healing was not told")
-    assert [one["kind"] for one in receiver.got] == ["opened", "resolved"]
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the pages were not looked at")
 def test_a_person_sees_the_lost_range_on_the_page_that_the_verdict_links(platform: Platform, tmp_path: Path):
     platform.lake.index("manual", [(3, 0, 10), (3, 40, 50)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,14 +20,14 @@ TOPICS = "topics: [{name: orders-v1}, {name: clicks, audit: {books: [index]}}]"
 
 def _run(directory: Path, settings: str, *command: str) -> subprocess.CompletedProcess[str]:
     (directory / "lineage.yaml").write_text(settings)
+    shutil.copy(ROOT / "docs" / "dagster.yaml", directory)
     environ = {
         **without_settings(os.environ),
         "LINEAGE_CONFIG": str(directory / "lineage.yaml"),
+        "DAGSTER_HOME": str(directory),
         "HOME": str(directory),
         "VIRTUAL_ENV": str(BIN.parent),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    environ.pop("DAGSTER_HOME", None)
     program, *arguments = command
     return subprocess.run(
         [BIN / program, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=300

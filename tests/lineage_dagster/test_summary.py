@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.build import build_defs
 from lineage_dagster.summary import SUMMARY_JOB
+from lineage_dagster.summary_rows import summary_row, unreadable, worst_first
 from tests.lineage_dagster.lake import Lake
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
+
+
+def _loss(topic: str, partition: int, start: int, end: int) -> dict[str, Any]:
+    """The parts of a stored report that the summary reads."""
+    lost = {"start": start, "end": end, "class": "missing", "cause": "repairable", "evidence": "read again"}
+    figures = ("expected", "actual", "missing", "damaged", "unknown", "duplicated")
+    return {
+        "topic": topic,
+        "audited_at": "2026-11-23T11:59:00Z",
+        "verdict": "loss",
+        "totals": dict.fromkeys(figures, 0) | {"missing": end - start},
+        "partitions": [{"partition": partition, "verdict": "loss", "ranges": [lost]}],
+        "problems": [],
+    }
 
 
 def _summary(
@@ -36,22 +55,70 @@ def test_every_topic_is_a_row_and_the_worst_comes_first(lake: Lake, instance: dg
     for topic in ("a", "b"):
         lake.audit(lake.definitions("a", "b"), topic, instance)
     check, rows = _summary(lake, instance, "a", "b")
-    assert [(row["topic"], row["verdict"], row["missing"]) for row in rows] == [("b", "loss", 10), ("a", "complete", 0)]
-    assert (check.passed, check.description) == (False, "1 of 2 topics are not complete: b (loss).")
+    assert [(row["topic"], row["verdict"], row["lost"]) for row in rows] == [("b", "loss", 10), ("a", "complete", 0)]
+    assert rows[0]["what"] == "partition 0, offsets 10 to 19 (10 missing, unresolved)"
+    assert (check.passed, check.description) == (False, "1 of 2 topics is not complete: b (loss).")
 
 
 def test_when_all_are_complete_it_says_so(lake: Lake, instance: dg.DagsterInstance):
     lake.index("a", [(0, 0, 10)])
     lake.audit(lake.definitions("a"), "a", instance)
     check, _ = _summary(lake, instance, "a")
-    assert (check.passed, check.description) == (True, "All 1 topics are complete.")
+    assert (check.passed, check.description) == (True, "Every topic is complete (1 of 1).")
 
 
 def test_a_topic_without_a_report_is_not_complete(lake: Lake, instance: dg.DagsterInstance):
     check, rows = _summary(lake, instance, "a")
     assert not check.passed
     assert rows[0]["verdict"] == "undetermined"
-    assert rows[0]["remark"].startswith("no report: ")
+    assert rows[0]["what"].startswith("no report: ")
+
+
+def test_the_page_asks_for_stored_reports_and_nothing_else(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("a", [(0, 0, 10)])
+    lake.audit(lake.definitions("a"), "a", instance)
+    real = SettingsAuditor(lake.settings("a"))
+
+    class ReportsOnly:
+        asked: list[str] = []
+
+        def stored_report(self, topic: str) -> Any:
+            self.asked.append(topic)
+            return real.stored_report(topic)
+
+    auditor = ReportsOnly()
+    job = build_defs(lake.settings("a"), resources={"auditor": auditor}).resolve_job_def(SUMMARY_JOB)
+    assert job.execute_in_process(instance=instance).success
+    assert auditor.asked == ["a"]
+
+
+def test_a_loss_that_was_reported_long_ago_is_still_a_loss_and_says_how_old_it_is():
+    report = _loss("t", 0, 10, 20) | {"audited_at": "2026-11-01T00:00:00Z"}
+    row = summary_row("t", report, 3600, NOW)
+    assert row.verdict == "loss"
+    assert row.what.startswith("no audit since 2026-11-01T00:00:00Z, and that one said loss: partition 0, offsets 10")
+
+
+def test_a_loss_says_until_when_it_can_be_repaired():
+    report = _loss("t", 9, 10, 20) | {"repairable_until": "2026-12-01T00:00:00Z"}
+    assert summary_row("t", report, 3600, NOW).what.endswith("; can be repaired until 2026-12-01T00:00:00Z")
+
+
+def test_the_worst_topic_is_the_one_that_lost_most():
+    rows = [summary_row(f"t{size}", _loss(f"t{size}", 0, 0, size), 3600, NOW) for size in (3, 500, 20)]
+    assert [row.topic for row in worst_first([*rows, unreadable("none", "x")])] == ["t500", "t20", "t3", "none"]
+
+
+def test_many_topics_leave_the_headline_short_enough_to_be_shown_unfolded(lake: Lake, instance: dg.DagsterInstance):
+    topics = [f"a-topic-with-a-long-name.v{number}" for number in range(30)]
+    job = build_defs(lake.settings(*topics)).resolve_job_def(SUMMARY_JOB)
+    assert job.execute_in_process(instance=instance).success
+    event = instance.get_latest_materialization_event(dg.AssetKey(["audit", "summary"]))
+    assert event is not None
+    state = str(event.asset_materialization.metadata["state"].value)
+    assert state.startswith("30 of 30 topics are not complete: ")
+    assert f"[`{topics[0]}`](/assets/audit/{topics[0]}?view=checks&checkDetail=completeness)" in state
+    assert len(state) < 1000
 
 
 @pytest.mark.parametrize(
@@ -63,6 +130,11 @@ def test_a_topic_without_a_report_is_not_complete(lake: Lake, instance: dg.Dagst
         {"verdict": None},
         {"totals": {}},
         {"totals": None},
+        {"partitions": None},
+        {"partitions": []},
+        {"partitions": [{"partition": 0, "verdict": "loss", "ranges": []}]},
+        {"problems": ["index file x refused"]},
+        {"partitions": [{"partition": 0, "ranges": [{}]}]},
         {"format": "lineage-audit/99"},
     ],
 )

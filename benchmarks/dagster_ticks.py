@@ -1,0 +1,146 @@
+"""What Dagster's ticks and audit runs cost with 1, 100 and 1,000 topics of 10 partitions each, on disk and SQLite.
+
+Each size is one process. `load`: import of Dagster and the location, what starting a run costs before its first step.
+`new`: the ticks of the index sensor until every topic with new files was asked for; `idle`: a tick with nothing new.
+`run`: one audit run in a loaded process; above 20 topics 20 share one. `alerts`: a tick with nothing to tell.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.rounds import judge
+from lineage_pipeline.settings import Settings, load_settings
+
+SIZES = (1, 100, 1_000)
+PARTITIONS = 10
+OFFSETS = 1_000  # of each partition
+ROUNDS = 5
+IDLE_GOAL = 1.0  # seconds, the largest size
+COLUMNS = ("load", "new", "idle", "run", "alerts")
+
+_T = TypeVar("_T")
+Cost = tuple[float, float]  # seconds on the clock, seconds of processor time
+
+
+def run() -> bool:
+    """Measure each size, print the table, judge."""
+    print(f"dagster ticks: {PARTITIONS} partitions a topic, seconds (seconds of processor time)", flush=True)
+    print(f"  {'topics':>6}" + "".join(f"{name:>20}" for name in (*COLUMNS, "topics in the run")), flush=True)
+    idle = 0.0
+    for topics in SIZES:
+        with tempfile.TemporaryDirectory(prefix="lineage-bench-") as folder:
+            command = [sys.executable, "-W", "ignore", "-m", "benchmarks.dagster_ticks", str(topics), folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"benchmarks.dagster_ticks {topics} failed:\n{done.stderr[-3000:]}")
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+        cells = [f"{found[name][0]:.2f} ({found[name][1]:.2f})" for name in COLUMNS]
+        print(f"  {topics:>6,}" + "".join(f"{cell:>20}" for cell in (*cells, found["batch"])), flush=True)
+        idle = found["idle"][0]
+    return judge(f"a tick with nothing new, {SIZES[-1]:,} topics on disk", idle, IDLE_GOAL, " s")
+
+
+def write_lake(root: Path, topics: list[str]) -> None:
+    """One index file a topic, with one whole run of offsets for each partition."""
+    now = datetime.now(timezone.utc)
+    count = PARTITIONS
+    table = pa.table(
+        {
+            "kafka_partition": pa.array(range(count), pa.int32()),
+            "min_offset": pa.array([0] * count, pa.int64()),
+            "max_offset": pa.array([OFFSETS - 1] * count, pa.int64()),
+            "record_count": pa.array([OFFSETS] * count, pa.int64()),
+            "window_start": pa.array([now] * count, pa.timestamp("ms", tz="UTC")),
+        }
+    )
+    for topic in topics:
+        folder = root / "offset-index" / f"kafka_topic={topic}" / f"dt={now:%Y-%m-%d}"
+        folder.mkdir(parents=True)
+        pq.write_table(table, folder / "part-0")
+
+
+def one(count: str, folder: str) -> None:
+    """Measure one size and print its figures."""
+    topics = [f"topic-{number:04}" for number in range(int(count))]
+    root = Path(folder)
+    write_lake(root / "lake", topics)
+    listed = [{"name": topic, "audit": {"books": ["index"]}} for topic in topics]
+    (root / "lineage.yaml").write_text(json.dumps({"lake": str(root / "lake"), "topics": listed}))
+    print(json.dumps(_figures(root)))
+
+
+def _figures(root: Path) -> dict[str, Any]:
+    settings = load_settings({}, root / "lineage.yaml")
+    definitions, load = _timed(lambda: _loaded(settings))
+    import dagster as dg  # noqa: PLC0415 - the first import is a part of loading
+
+    from lineage_dagster.alerts import alert_sensor  # noqa: PLC0415 - the same
+    from lineage_dagster.triggers import AUDIT_JOB, index_sensor  # noqa: PLC0415 - the same
+
+    named = definitions.get_repository_def().get_top_level_resources()
+    auditor, notifier = {"auditor": named["auditor"]}, {"notifier": named["notifier"]}
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    (root / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(root / "home"), {"telemetry": {"enabled": False}}) as instance:
+
+        def tick(cursor: str | None) -> Any:
+            return index_sensor(settings)(dg.build_sensor_context(instance, cursor, resources=auditor))
+
+        def tell() -> None:
+            alert_sensor(settings)(dg.build_sensor_context(instance, resources=notifier))
+
+        asked, new = _timed(lambda: _all_requests(tick))
+        cursor, requests = asked
+        idle = min(_timed(lambda: tick(cursor))[1] for _ in range(ROUNDS))
+        job = definitions.resolve_job_def(AUDIT_JOB)
+        runs = [_timed(partial(_execute, job, request, instance))[1] for request in requests]
+        alerts = min(_timed(tell)[1] for _ in range(ROUNDS))
+    batch = len(requests[0].asset_selection)
+    return {"load": load, "new": new, "idle": idle, "run": min(runs), "alerts": alerts, "batch": batch}
+
+
+def _loaded(settings: Settings) -> Any:
+    from lineage_dagster.build import build_defs  # noqa: PLC0415 - its import is measured
+
+    definitions = build_defs(settings)
+    definitions.get_repository_def().load_all_definitions()
+    return definitions
+
+
+def _all_requests(tick: Callable[[str | None], Any]) -> tuple[str, list[Any]]:
+    """Ticks until every topic was asked for: the cursor then, and the requests."""
+    found, cursor = [], None
+    while (result := tick(cursor)).run_requests:
+        found += result.run_requests
+        cursor = result.cursor
+    return cursor or "", found
+
+
+def _execute(job: Any, request: Any, instance: Any) -> None:
+    ran = job.get_subset(asset_selection=set(request.asset_selection), asset_check_selection=set())
+    result = ran.execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success, "an audit of the benchmark is not complete"
+
+
+def _timed(work: Callable[[], _T]) -> tuple[_T, Cost]:
+    clock, processor = time.monotonic(), time.process_time()
+    result = work()
+    return result, (time.monotonic() - clock, time.process_time() - processor)
+
+
+if __name__ == "__main__":
+    one(*sys.argv[1:])
