@@ -100,7 +100,7 @@ def inserts(schema: RecordSchema) -> list[str]:
     """The three INSERT statements of the one statement set. Directories are named by processing time in UTC."""
     now = "CURRENT_TIMESTAMP"  # per record in streaming mode; a producer's clock must not name directories
     day, hour = f"DATE_FORMAT({now}, 'yyyy-MM-dd')", f"DATE_FORMAT({now}, 'HH')"
-    coordinates, topic = "kafka_partition, kafka_offset, kafka_timestamp", f"'{TOPIC_PLACEHOLDER}'"
+    coordinates, topic = "kafka_partition, kafka_offset, kafka_timestamp", _text(TOPIC_PLACEHOLDER)
     if schema.format == "raw":
         data = f"INSERT INTO data SELECT payload, {coordinates}, {topic}, {day}, {hour} FROM decoded"
         bad = "SELECT {}, CAST(NULL AS STRING), payload, {}, {} FROM decoded WHERE quarantined > 0"
@@ -114,9 +114,14 @@ def inserts(schema: RecordSchema) -> list[str]:
     index = (
         "INSERT INTO offset_index SELECT kafka_partition, min_offset, max_offset, record_count, window_start,"
         " quarantined_count, window_end, max_timestamp, leader_epoch,"
-        f" '{WRITER_PLACEHOLDER}', {topic}, {day} FROM offset_runs"
+        f" {_text(WRITER_PLACEHOLDER)}, {topic}, {day} FROM offset_runs"
     )
     return [data, f"INSERT INTO quarantine {bad.format(coordinates, topic, day)}", index]
+
+
+def _text(placeholder: str) -> str:
+    """A constant of any length: a bare literal is CHAR(n), so what takes its place would be padded to the same n."""
+    return f"CAST('{placeholder}' AS STRING)"
 
 
 def _options(options: Mapping[str, str]) -> str:

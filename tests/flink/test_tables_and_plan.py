@@ -182,6 +182,13 @@ def test_a_raw_plan_must_not_decode() -> None:
         check_plan(plan(*GOOD), RAW)
 
 
+@pytest.mark.parametrize("each", [AVRO, RAW], ids=["avro", "raw"])
+def test_what_is_put_in_later_has_no_fixed_length_or_it_would_be_padded(each: RecordSchema) -> None:
+    for insert in inserts(each):
+        assert insert.count(f"CAST('{TOPIC_PLACEHOLDER}' AS STRING)") == insert.count(TOPIC_PLACEHOLDER) == 1
+        assert insert.count(f"CAST('{WRITER_PLACEHOLDER}' AS STRING)") == insert.count(WRITER_PLACEHOLDER)
+
+
 def test_writer_and_topic_take_their_placeholders_places() -> None:
     filled = json.loads(plan_for(plan(*GOOD), "w-1.x_Y", "orders_2.eu"))
     assert filled["text"] == "w-1.x_Y orders_2.eu"
