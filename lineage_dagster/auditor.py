@@ -19,7 +19,7 @@ from lineage_pipeline.books.index_store import TOPIC_DIRECTORY
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.report import FORMAT
 from lineage_pipeline.errors import LineageError, StoreError, UsageError
-from lineage_pipeline.remembering import LATEST
+from lineage_pipeline.remembering import LATEST, PAGE
 from lineage_pipeline.settings import Settings, TopicSettings
 
 logger = logging.getLogger(__name__)
@@ -122,8 +122,15 @@ class SettingsAuditor:
         short = request.rules.settle <= LONGEST_WAIT_SECONDS and len(self._settings.topics) <= ALONE
         wait = request.plan is None or short
         report = audit_twice(request, self._now, self._wait) if wait else audit_topic(request, self._now)
-        path = None if request.plan is None else f"{topic.paths.audit.rstrip('/')}/{_report_key(topic.name)}"
-        return AuditOutcome(topic.name, self._now(), report, newest_file=newest, report_path=path)
+        state = request.plan.state if request.plan is not None else None
+        return AuditOutcome(
+            topic.name,
+            self._now(),
+            report,
+            newest_file=newest,
+            report_path=state.place(LATEST) if state else None,
+            page_path=state.place(PAGE) if state else None,
+        )
 
     def _newest_file(self, topic: TopicSettings) -> datetime | None:
         try:

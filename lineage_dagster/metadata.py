@@ -46,7 +46,7 @@ def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
     found["audited_at"] = dg.MetadataValue.timestamp(report.audited_at)
     if outcome.report_path:
         found["report"] = dg.MetadataValue.path(outcome.report_path)
-    return found
+    return {**found, **_page(outcome)}
 
 
 def check_metadata(judgement: Judgement, outcome: AuditOutcome) -> Metadata:
@@ -59,13 +59,18 @@ def check_metadata(judgement: Judgement, outcome: AuditOutcome) -> Metadata:
     return found
 
 
-def _completeness(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
+def _page(outcome: AuditOutcome) -> Metadata:
+    """Where the report is as a page for people."""
+    return {"report_page": dg.MetadataValue.path(outcome.page_path)} if outcome.page_path else {}
+
+
+def _completeness(report: AuditReport, outcome: AuditOutcome) -> Metadata:
     found: Metadata = {
         "coverage_map": dg.MetadataValue.md(map_text(report)),
         "lost": dg.MetadataValue.int(report.totals["missing"] + report.totals["damaged"]),
         "not_proven": dg.MetadataValue.int(report.totals["unknown"]),
     }
-    return {**found, **_ranges(stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES))}
+    return {**found, **_ranges(stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES)), **_page(outcome)}
 
 
 def _counts(report: AuditReport, _outcome: AuditOutcome) -> Metadata:

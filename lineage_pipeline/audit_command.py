@@ -9,20 +9,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
 from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice, index_path
+from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_OFFSET
+from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.locate import Location, locate_offset
-from lineage_pipeline.remembering import ToldBaseline
+from lineage_pipeline.remembering import LATEST, ToldBaseline
 from lineage_pipeline.render_audit import render_audit
-from lineage_pipeline.settings import load_settings
+from lineage_pipeline.report_page import drawn_page
+from lineage_pipeline.settings import Settings, load_settings
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width; narrower would break the table
 
@@ -36,6 +40,7 @@ _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width; narrower would break the t
     help="What to read, of index, broker and lake; always the index.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--html", metavar="FILE", help="Write the report as a page too; every remembered audit stores one.")
 @click.option("--full", is_flag=True, help="List every day and read every index file anew.")
 @click.option("--wait", is_flag=True, help="Look again after the settle time when a hole is seen for the first time.")
 @click.option("--store/--no-store", default=True, help="Keep report and memory under AUDIT_PATH, if one was chosen.")
@@ -51,11 +56,14 @@ def audit_command(**options: Any) -> None:
     chosen = settings.topic(options["topic"])
     books = [book.strip() for book in options["books"].split(",") if book.strip()]
     request = _planned(audit_request(settings, chosen, books), options)
+    page = _page_place(options["html"], settings) if options["html"] else None
     report = audit_twice(request, _now, _wait) if options["wait"] else audit_topic(request, _now)
     if options["as_json"]:
         click.echo(json.dumps(report.to_json()))
     else:
         render_audit(report, _console())
+    if page is not None:
+        _write_page(report, request, *page)
     click.get_current_context().exit(report.exit_code)
 
 
@@ -66,6 +74,23 @@ def _planned(request: AuditRequest, options: Mapping[str, Any]) -> AuditRequest:
             raise UsageError("--baseline needs a place to be remembered: set AUDIT_PATH")
         return request
     return replace(request, plan=replace(request.plan, full=options["full"], store=options["store"], told=told))
+
+
+def _page_place(file: str, settings: Settings) -> tuple[ObjectStore, str]:
+    """The store and the key of `--html`. Raises UsageError when there is no such directory, before anything is read."""
+    folder, _, name = file.rpartition("/")
+    store = open_store(folder or ("/" if file.startswith("/") else "."), settings.aws)
+    if not name or ("://" not in folder and not Path(folder or ".").is_dir()):
+        raise UsageError(f"--html {file!r} names no file in a directory that exists: create it first")
+    return store, name
+
+
+def _write_page(report: AuditReport, request: AuditRequest, store: ObjectStore, name: str) -> None:
+    kept = request.plan.state.place(LATEST) if request.plan and request.plan.store else None
+    page, failure = drawn_page(report, kept)
+    store.put(name, page)
+    if failure is not None:
+        click.echo(f"problem: the page does not show this report: {failure}", err=True)
 
 
 def told_baseline(text: str) -> ToldBaseline:

@@ -1,6 +1,7 @@
 """Use case, the half of an audit that remembers: what is read before the decision and stored after it.
 
-Stored in this order, so that a crash between any two steps loses no fact: ledger entry, fold, head, report, watermark.
+Stored in this order, so that a crash between any two steps loses no fact: ledger entry, fold, head, page, report,
+watermark.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from lineage_pipeline.core.audit_events import Look, events_of
 from lineage_pipeline.core.classes import worst
 from lineage_pipeline.core.completeness import complete_through
 from lineage_pipeline.core.evidence import AuditRules, BrokerEvidence, IndexEvidence
+from lineage_pipeline.core.findings import Finding
+from lineage_pipeline.core.history import history_of
 from lineage_pipeline.core.ledger import LedgerState, replay
 from lineage_pipeline.core.ledger_entry import LedgerHead, digest_of
 from lineage_pipeline.core.ledger_events import BaselineResolved, Event, FoldWritten, Listing, Proven, Restarted
@@ -24,8 +27,10 @@ from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.recall import Recalled, Seen, current_incarnation, recall, seal_others
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LedgerError, StoreError
+from lineage_pipeline.report_page import drawn_page
 
 LATEST = "latest.json"
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -119,9 +124,11 @@ class Remembering:
         data = fold_bytes(self._reading.fold, self._path.topic) if self._reading else None
         event = FoldWritten(digest_of(data)) if data is not None else None
         already = self._recalled.events if self._recalled else ()
-        events = (*self._unstored, *self._told, *already, *events_of(look, self.state, event))
+        added = events_of(look, self.state, event)
+        events = (*self._unstored, *self._told, *already, *added)
+        report = replace(look.report, history=history_of(replay(added, self.state)))
         if not self._plan.store:
-            return look.report, events
+            return report, events
         known = self._fold.digest if self._fold else None
         try:
             head = self._append(events)
@@ -129,11 +136,11 @@ class Remembering:
                 if data is not None and event is not None and event.digest != known:
                     self._plan.state.put_fold(data)
                 self._plan.state.put_head(head)
-            self._publish(look, head, events)
+            report = self._published(replace(look, report=report), head, events)
         except (StoreError, LedgerError) as error:
             text = f"what this audit saw could not be stored, so the next one will not know it: {error}"
-            return _at_best_undetermined(look.report, text), events
-        return look.report, () if head is not None else events
+            return _at_best_undetermined(report, text), events
+        return report, () if head is not None else events
 
     def _append(self, events: Sequence[Event]) -> LedgerHead | None:
         """Where the ledger ends now; None when it is damaged, and so must be left as it is."""
@@ -143,11 +150,25 @@ class Remembering:
             return self._plan.state.restart(self._stored, events).head if self._plan.told else None
         return self._plan.state.append(self._stored, events, self._rules.settle, self._rules.max_delay).head
 
-    def _publish(self, look: Look, head: LedgerHead | None, events: Sequence[Event]) -> None:
+    def _published(self, look: Look, head: LedgerHead | None, events: Sequence[Event]) -> AuditReport:
         marks = next((one for one in reversed(events) if isinstance(one, Proven)), Proven({}))
-        self._plan.state.put_json(LATEST, look.report.to_json())
-        told = complete_through(look.evidence, look.report, marks)
+        report = self._with_page(look.report)
+        self._plan.state.put_json(LATEST, report.to_json())
+        told = complete_through(look.evidence, report, marks)
         self._plan.state.put_json(COMPLETE_THROUGH, {**told, "ledger": head.to_json() if head else None})
+        return report
+
+    def _with_page(self, report: AuditReport) -> AuditReport:
+        """The report, its page stored. The proof does not hang on a picture: a page that fails is a finding."""
+        page, failure = drawn_page(report, self._plan.state.place(LATEST))
+        try:
+            self._plan.state.put_page(PAGE, page)
+        except StoreError as error:
+            failure = str(error)
+        if failure is None:
+            return report
+        text = f"{self._plan.state.place(PAGE)} does not show this report: {failure}"
+        return replace(report, findings=(*report.findings, Finding("page-failed", "warn", None, text)))
 
     def _problems(self) -> tuple[str, ...]:
         return () if self._plan.told else self._stored.problems

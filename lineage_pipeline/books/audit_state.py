@@ -155,6 +155,14 @@ class AuditState:
         self._store.put(self._key(name), json.dumps(value).encode())
         return self._key(name)
 
+    def put_page(self, name: str, page: bytes) -> None:
+        """Store a page for people under `name` beside the ledger. Raises StoreError."""
+        self._store.put(self._key(name), page)
+
+    def place(self, name: str) -> str:
+        """Where the object `name` is, for people."""
+        return f"{self._store.uri.rstrip('/')}/{self._key(name)}"
+
     def get_json(self, name: str) -> Any:
         """What put_json stored. Raises StoreError, also when it is not there or no JSON."""
         data = self._store.get(self._key(name))

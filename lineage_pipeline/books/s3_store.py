@@ -124,7 +124,8 @@ class S3ObjectStore:
         """One PUT, which S3 makes visible whole or not at all; see ObjectStore.put."""
         try:
             # a single part: a multipart upload that dies leaves parts behind that nobody sees
-            obstore.put(self._store, checked_key(key), data, use_multipart=False)
+            kind = {"Content-Type": "text/html; charset=utf-8"} if key.endswith(".html") else None
+            obstore.put(self._store, checked_key(key), data, use_multipart=False, attributes=kind)
         except _FOREIGN as error:
             raise self._failed("written", key, error) from None
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
+    BaselinesLeft,
     Event,
     FilesVanished,
     FoldWritten,
@@ -43,12 +44,13 @@ class LedgerState:
 
     `looks` and `lake_looks`: earlier audits, oldest first, thinned in checkpoints; `look_count` counts them all.
     `index_ends` and `high_watermarks` are the highest ever seen. `open_gaps`: missing or damaged in the newest audit
-    that saw them.
+    that saw them. `left`: the baselines of before, each until the accounting began anew.
     """
 
     incarnation: Incarnation | None = None
     sealed: tuple[IncarnationSealed, ...] = ()
     baselines: Mapping[int, BaselineResolved] = field(default_factory=dict)
+    left: tuple[BaselinesLeft, ...] = ()
     looks: tuple[Looked, ...] = ()
     look_count: int = 0
     index_ends: Mapping[int, int] = field(default_factory=dict)
@@ -129,8 +131,10 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
         if event.partition in state.baselines:  # resolved once: of two audits at once the first counts
             return state
         return replace(state, baselines={**state.baselines, event.partition: event})
+    if isinstance(event, BaselinesLeft):
+        return replace(state, left=(*state.left, event))
     if isinstance(event, IncarnationOpened):
-        return _opened(state, event.incarnation)
+        return _opened(state, event)
     if isinstance(event, IncarnationSealed):
         if state.is_sealed(event.incarnation):
             return state
@@ -163,7 +167,7 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
             rows_without_writer_doubtful=event.rows_without_writer_doubtful,
         )
     # a person vouches for what is there now, whatever it was called before
-    return replace(_only_told(state), incarnation=None, rows_without_writer_doubtful=False)
+    return replace(_only_told(state, event.at, event.reason), incarnation=None, rows_without_writer_doubtful=False)
 
 
 def _looked(state: LedgerState, event: Looked) -> LedgerState:
@@ -177,18 +181,23 @@ def _looked(state: LedgerState, event: Looked) -> LedgerState:
     )
 
 
-def _opened(state: LedgerState, incarnation: Incarnation) -> LedgerState:
+def _opened(state: LedgerState, event: IncarnationOpened) -> LedgerState:
+    incarnation = event.incarnation
     if state.incarnation is not None and same_topic(state.incarnation, incarnation):
         return state
     sealed = tuple(one for one in state.sealed if not same_topic(one.incarnation, incarnation))
     opened = replace(state, incarnation=incarnation, sealed=sealed)
     # the first broker ever asked gives its name to what was seen without one
-    return opened if state.incarnation is None else _only_told(opened)
+    if state.incarnation is None:
+        return opened
+    return _only_told(opened, event.at, f"{state.incarnation} was recreated or left")
 
 
-def _only_told(state: LedgerState) -> LedgerState:
+def _only_told(state: LedgerState, at: datetime, reason: str) -> LedgerState:
     """What people said and what is history, without anything an audit measured."""
+    begun = {partition: one.offset for partition, one in state.baselines.items()}
     return LedgerState(
+        left=(*state.left, BaselinesLeft(at, reason, begun)) if begun else state.left,
         incarnation=state.incarnation,
         sealed=state.sealed,
         look_count=state.look_count,
@@ -230,6 +239,7 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
         found.append(IncarnationOpened(since, state.incarnation))
     found += state.sealed
     found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
+    found += state.left
     found += [state.baselines[one] for one in sorted(state.baselines)]
     found += [*thinned(state.looks, settle, max_delay), *state.resolutions, *state.acceptances, *state.history]
     found += _thinned_lake(state.lake_looks, settle)

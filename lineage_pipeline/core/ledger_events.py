@@ -48,6 +48,15 @@ class BaselineResolved:
 
 
 @dataclass(frozen=True)
+class BaselinesLeft:
+    """In checkpoints: offsets by partition from which accounting began until `at`, when it began anew."""
+
+    at: datetime
+    reason: str
+    baselines: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class IncarnationOpened:
     """The topic that is audited from now on."""
 
@@ -192,6 +201,7 @@ class Reached:
 Event = (
     Restarted
     | BaselineResolved
+    | BaselinesLeft
     | IncarnationOpened
     | IncarnationSealed
     | Looked

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from lineage_pipeline.core.classes import CAUSES, CLASSES, VERDICTS
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
+    BaselinesLeft,
     Event,
     FilesVanished,
     FoldWritten,
@@ -42,6 +43,7 @@ _T = TypeVar("_T")
 _KINDS: dict[str, type[Any]] = {
     "restarted": Restarted,
     "baseline": BaselineResolved,
+    "baselines-left": BaselinesLeft,
     "incarnation-opened": IncarnationOpened,
     "incarnation-sealed": IncarnationSealed,
     "looked": Looked,
@@ -231,6 +233,7 @@ _CODECS: dict[str, _Codec] = {
     "gap-accepted.incarnation": _NO_INCARNATION,
     "gap.incarnation": _NO_INCARNATION,
     "first_timestamp": _Codec(_optional(_millis), _optional(_millis)),
+    "baselines": _by_partition(_NUMBER),
     "counted": _Codec(_optional(list), _optional(_read_counted)),
     "looks": _NUMBER,
     "open_gaps": _by_partition(_RANGES),

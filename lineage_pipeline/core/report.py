@@ -11,6 +11,7 @@ from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.evidence import AuditEvidence, BookStatus
 from lineage_pipeline.core.expiry import Expiry
 from lineage_pipeline.core.findings import Finding, find
+from lineage_pipeline.core.history import AuditHistory
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 
 FORMAT = "lineage-audit/1"
@@ -56,7 +57,7 @@ class PartitionReport:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """The outcome of one audit of one topic."""
+    """The outcome of one audit of one topic. `history` is not in the JSON; None when nothing is remembered."""
 
     topic: str
     cluster_id: str | None
@@ -69,6 +70,7 @@ class AuditReport:
     partitions: tuple[PartitionReport, ...]
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
+    history: AuditHistory | None = None
 
     @property
     def repairable_until(self) -> datetime | None:

@@ -14,6 +14,7 @@ from lineage_pipeline.core.ledger import LedgerState, condensed, replay, thinned
 from lineage_pipeline.core.ledger_entry import entry_bytes, linked, parse_entry, parse_head
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
+    BaselinesLeft,
     Event,
     FilesVanished,
     FoldWritten,
@@ -66,6 +67,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     looks,
     st.builds(Restarted, times, texts),
     st.builds(BaselineResolved, partitions, offsets, texts),
+    st.builds(BaselinesLeft, times, texts, ends),
     st.builds(IncarnationOpened, times, incarnations),
     st.builds(IncarnationSealed, times, incarnations, verdicts, st.lists(texts, max_size=2).map(tuple)),
     st.builds(WritersSeen, st.lists(texts, max_size=2).map(tuple)),
@@ -233,6 +235,14 @@ def test_a_recreated_topic_forgets_everything_measured_and_nothing_said() -> Non
     assert after.is_sealed(A)
     assert not after.is_sealed(B)
     assert "c/a" in after.memory().remarks[0]
+
+
+def test_where_accounting_began_before_it_began_anew_is_history() -> None:
+    first = [IncarnationOpened(NOW, A), BaselineResolved(0, 5, "x"), BaselineResolved(1, 0, "x")]
+    begun = replay([*first, Restarted(NOW, "lost"), Restarted(NOW, "again"), BaselineResolved(0, 9, "a person")])
+    assert begun.left == (BaselinesLeft(NOW, "lost", {0: 5, 1: 0}),)
+    recreated = replay([IncarnationOpened(NOW, A), IncarnationSealed(NOW, A, "loss"), IncarnationOpened(NOW, B)], begun)
+    assert recreated.left[1:] == (BaselinesLeft(NOW, "c/a was recreated or left", {0: 9}),)
 
 
 def test_the_first_broker_ever_asked_names_what_was_seen_without_one() -> None:

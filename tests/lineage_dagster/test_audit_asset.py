@@ -68,6 +68,16 @@ def test_a_finding_that_is_urgent_fails_a_check_though_nothing_is_lost(lake: Lak
     assert urgent.metadata["findings"].records[0].data["kind"] == "quarantine-rate"
 
 
+def test_asset_and_verdict_lead_to_the_page_of_the_report(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    found = lake.audit(lake.definitions("t"), "t", instance)
+    event = instance.get_latest_materialization_event(dg.AssetKey(["audit", "t"]))
+    assert event is not None
+    place = event.asset_materialization.metadata["report_page"].value
+    assert found.verdict.metadata["report_page"].value == place
+    assert "offsets 10 to 19" in Path(str(place)).read_text()
+
+
 @pytest.mark.parametrize("spoil", ["absent", "empty", "no parquet"])
 def test_an_index_that_cannot_be_looked_at_is_red_in_every_check(spoil: str, lake: Lake, instance: dg.DagsterInstance):
     if spoil != "absent":
