@@ -1,4 +1,4 @@
-"""`lineage audit` and `lineage locate`."""
+"""`lineage audit`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice, index_path
+from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice
 from lineage_pipeline.books.object_store import ObjectStore, open_store
-from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_OFFSET
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import UsageError
-from lineage_pipeline.locate import Location, locate_offset
 from lineage_pipeline.remembering import LATEST, ToldBaseline
 from lineage_pipeline.render_audit import render_audit
 from lineage_pipeline.report_page import drawn_page
@@ -104,43 +102,6 @@ def told_baseline(text: str) -> ToldBaseline:
     if len(found) < len(pairs) or max(found) > MAX_PARTITION or max(found.values()) > MAX_OFFSET:
         raise UsageError(f"--baseline {text!r} names a partition twice, or a number that Kafka cannot have")
     return ToldBaseline(found)
-
-
-@click.command("locate")
-@click.argument("partition", type=click.IntRange(0, 2**31 - 1))
-@click.argument("offset", type=click.IntRange(0, MAX_OFFSET))
-@click.option("--topic", help="Which topic, when several are configured.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def locate_command(partition: int, offset: int, topic: str | None, as_json: bool) -> None:
-    """Where an offset is: exit code 0 found, 1 not found, 3 cannot tell. It needs no broker.
-
-    Example: lineage locate 9 1909
-    """
-    settings = load_settings(os.environ)
-    chosen = settings.topic(topic)
-    rules = AuditRules(settings.settle_seconds(chosen), chosen.max_delay, chosen.baseline, chosen.isolation)
-    location = locate_offset(index_path(settings, chosen), partition, offset, rules, _now())
-    if as_json:
-        click.echo(json.dumps(location.to_json()))
-    else:
-        _print_location(location, chosen.paths.offset_index)
-    for problem in location.problems:
-        click.echo(f"problem: {problem}", err=True)
-    click.get_current_context().exit(location.exit_code)
-
-
-def _print_location(location: Location, root: str) -> None:
-    where = f"offset {location.offset} of partition {location.partition}"
-    if not location.found:
-        word = {1: "not found", 3: "cannot tell"}[location.exit_code]
-        kind = f" ({location.offset_class})" if location.offset_class else ""
-        click.echo(f"{where}: {word}{kind}: {location.why}")
-        return
-    click.echo(f"{where}: found, {location.why}")
-    for one in location.rows:
-        click.echo(f"  {root.rstrip('/')}/{one.key}")
-        for name, value in one.row.to_json().items():
-            click.echo(f"    {name:<18} {value}")
 
 
 def _now() -> datetime:

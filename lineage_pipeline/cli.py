@@ -23,7 +23,7 @@ _COMMANDS = {
     "produce": ("lineage_pipeline.local.produce_command", "produce_command"),
     "job": ("lineage_pipeline.job_command", "job_command"),
     "audit": ("lineage_pipeline.audit_command", "audit_command"),
-    "locate": ("lineage_pipeline.audit_command", "locate_command"),
+    "locate": ("lineage_pipeline.locate_command", "locate_command"),
     "index": ("lineage_pipeline.index_command", "index_command"),
     "accept": ("lineage_pipeline.ledger_command", "accept_command"),
     "complete-through": ("lineage_pipeline.ledger_command", "complete_through_command"),

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lineage_pipeline.audit_command import locate_command
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.locate import Location, locate_offset
+from lineage_pipeline.locate_command import locate_command
 from tests.books.index_files import ORIGINAL_SCHEMA, day, parquet, put, run
 
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)

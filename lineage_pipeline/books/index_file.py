@@ -57,12 +57,16 @@ def _checked(name: str, data: bytes, further: tuple[str, ...]) -> Iterator[tuple
         yield batch, checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in wanted})
 
 
-def find_rows(name: str, data: bytes, partition: int, offset: int) -> list[IndexRow]:
-    """The file's rows whose range holds the offset, with all columns. Raises IndexFileError as read_rows does."""
+def find_rows(name: str, data: bytes, partition: int, offset: int, end: int | None = None) -> list[IndexRow]:
+    """The file's rows whose range holds the offset, or any of [offset, end), with all columns.
+
+    Raises IndexFileError as read_rows does.
+    """
+    stop = offset + 1 if end is None else end
     hits: list[int] = []
     seen = 0
     for rows in read_rows(name, data):
-        inside = (rows.partitions == partition) & (rows.starts <= offset) & (rows.ends > offset)
+        inside = (rows.partitions == partition) & (rows.starts < stop) & (rows.ends > offset)
         hits += [seen + int(index) for index in np.flatnonzero(inside)]
         seen += len(rows)
     if not hits:

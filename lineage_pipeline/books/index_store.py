@@ -6,7 +6,6 @@ belongs to the only topic configured for the path, or to the topic whose own pat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -109,15 +108,21 @@ def list_index(path: IndexPath) -> IndexListing:
     return IndexListing(tuple(files), tuple(problems))
 
 
-def locate_rows(path: IndexPath, partition: int, offset: int) -> Located:
-    """Every row of the topic that holds the offset, oldest window first. Raises StoreError when listing fails."""
+def locate_rows(path: IndexPath, partition: int, offset: int, end: int | None = None) -> Located:
+    """Every row of the topic that holds the offset, or any of [offset, end), oldest window first.
+
+    Raises StoreError when listing fails.
+    """
     listing = list_index(path)
     problems, found = [*listing.problems], []
-    for key, result in _rows_with(path.store, listing, partition, offset):
-        if isinstance(result, str):
-            problems.append(result)
-        else:
-            found += [LocatedRow(key, row) for row in result]
+    for key, content in read_many(path.store, [info.key for info in listing.files]):
+        if isinstance(content, StoreError):
+            problems.append(f"index file {key} refused: {content}")
+            continue
+        try:
+            found += [LocatedRow(key, row) for row in find_rows(key, content, partition, offset, end)]
+        except IndexFileError as error:
+            problems.append(str(error))
     found.sort(key=lambda one: (one.row.window_start, one.key))
     return Located(tuple(found), tuple(problems))
 
@@ -128,16 +133,3 @@ def topic_of(key: str) -> str | None:
         if segment.startswith(TOPIC_DIRECTORY):
             return unquote(segment[len(TOPIC_DIRECTORY) :])
     return None
-
-
-def _rows_with(
-    store: ObjectStore, listing: IndexListing, partition: int, offset: int
-) -> Iterator[tuple[str, list[IndexRow] | str]]:
-    for key, content in read_many(store, [info.key for info in listing.files]):
-        if isinstance(content, StoreError):
-            yield key, f"index file {key} refused: {content}"
-            continue
-        try:
-            yield key, find_rows(key, content, partition, offset)
-        except IndexFileError as error:
-            yield key, str(error)

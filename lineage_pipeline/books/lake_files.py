@@ -101,12 +101,12 @@ def _read(source: RangedFile, listed: LakeObject, layout: LakeLayout, at: float,
     builder = CoverageBuilder()
     rows = 0
     for batch in batches(file, None if every_page else wanted):
-        mine = _of_topic(batch, columns, layout.topic)
-        offsets = _integers(mine, columns.offset, MAX_OFFSET)
+        mine = of_topic(batch, columns, layout.topic)
+        offsets = integers(mine, columns.offset, MAX_OFFSET)
         partitions = (
             np.full(offsets.size, partition, dtype=np.int64)
             if partition is not None
-            else _integers(mine, columns.partition, MAX_PARTITION)
+            else integers(mine, columns.partition, MAX_PARTITION)
         )
         one: Int64Array = np.ones(offsets.size, dtype=np.int64)
         builder.add(IndexRows(partitions, offsets, offsets + 1, one, np.zeros(offsets.size, dtype=np.int64)))
@@ -135,17 +135,29 @@ def _check_columns(file: Any, wanted: list[str], columns: Columns) -> None:
             raise _unsuitable(f"it is compressed with {', '.join(sorted(codecs))}, which is not read")
 
 
-def _of_topic(batch: Any, columns: Columns, topic: str) -> Any:
+def read_group(file: Any, group: int, columns: list[str] | None) -> Any:
+    """One row group with these columns, all of them for None, as a table. Raises LakeFileError."""
+    try:
+        return file.read_row_group(group, columns=columns, use_threads=False).combine_chunks()
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _fault(error) from None
+
+
+def of_topic(batch: Any, columns: Columns, topic: str) -> Any:
+    """The rows of the topic, of a batch or a table. Raises LakeFileError."""
     if columns.topic is None:
         return batch
-    chosen = pc.equal(_decoded(batch.column(columns.topic)), topic)
+    chosen = pc.equal(_decoded(_chunk(batch.column(columns.topic))), topic)
     if chosen.null_count:
         raise _unsuitable(f"its column {columns.topic} holds a null")
     return batch.filter(chosen)
 
 
-def _integers(batch: Any, column: str, highest: int) -> Int64Array:
-    array = _decoded(batch.column(column))
+def integers(batch: Any, column: str, highest: int) -> Int64Array:
+    """A column's values, of a batch or a table of one chunk, all from 0 to `highest`. Raises LakeFileError."""
+    array = _decoded(_chunk(batch.column(column)))
     if array.null_count:
         raise _unsuitable(f"its column {column} holds a null")
     try:
@@ -200,6 +212,11 @@ def _unsuitable(text: str) -> LakeFileError:
 
 def _decoded(array: Any) -> Any:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _chunk(column: Any) -> Any:
+    """The values as one array; a filtered table may have several chunks, or none."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _some(names: list[str]) -> str:
