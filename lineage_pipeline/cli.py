@@ -29,6 +29,7 @@ _COMMANDS = {
     "complete-through": ("lineage_pipeline.ledger_command", "complete_through_command"),
     "metrics": ("lineage_pipeline.metrics_command", "metrics_command"),
     "sql": ("lineage_pipeline.sql_command", "sql_command"),
+    "verify": ("lineage_pipeline.verify_command", "verify_command"),
     "repair": ("lineage_pipeline.repair_command", "repair_command"),
 }
 

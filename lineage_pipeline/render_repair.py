@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lineage_pipeline.books.repair_log import Note
 from lineage_pipeline.core.expiry import span
-from lineage_pipeline.core.repair_plan import PlannedSpan, RefusedRange, planned_spans
+from lineage_pipeline.core.repair_claim import RepairClaim
+from lineage_pipeline.core.repair_plan import DuplicatedRange, PlannedSpan, RefusedRange, planned_spans
 from lineage_pipeline.dedup_sql import deduplicated_query
 from lineage_pipeline.repair import Prepared
 from lineage_pipeline.replay import Lake, Replayed
@@ -66,6 +69,22 @@ def render_outcome(done: tuple[Replayed, ...], console: Console) -> None:
             )
 
 
+def render_history(claims: tuple[RepairClaim, ...], notes: tuple[Note, ...], console: Console) -> None:
+    """Who repaired what, oldest first."""
+    for claim in claims:
+        ranges = ", ".join(
+            f"partition {number} {name} {part}"
+            for name, listed in (("lost", claim.lost), ("damaged", claim.damaged))
+            for number in sorted(listed)
+            for part in islice(listed[number], MAX_LINES)
+        )
+        console.print(
+            f"{claim.number} {claim.at:%Y-%m-%d %H:%M:%SZ} {claim.by} {claim.writer}: {ranges}", soft_wrap=True
+        )
+        for note in (one for one in notes if one.number == claim.number):
+            console.print(f"  {note.at} {note.by} {note.what} {note.text}".rstrip(), soft_wrap=True)
+
+
 def _print_planned(prepared: Prepared, lake: Lake, console: Console) -> None:
     plan, now = prepared.plan, prepared.report.audited_at
     table = Table(header_style="bold underline", box=None, padding=(0, 2, 0, 0), pad_edge=False)
@@ -93,10 +112,12 @@ def _print_planned(prepared: Prepared, lake: Lake, console: Console) -> None:
     )
 
 
-def _print_duplicates(duplicated: tuple[tuple[int, object], ...], console: Console) -> None:
+def _print_duplicates(duplicated: tuple[DuplicatedRange, ...], console: Console) -> None:
     console.print("\nthere more than once; nothing is ever deleted, readers can leave the copies out:", style="bold")
-    for partition, one in duplicated[:MAX_LINES]:
-        console.print(f"  partition {partition} offsets {one}")
+    for one in duplicated[:MAX_LINES]:
+        by = f", written by {', '.join(one.writers)}" if one.writers else ""
+        where = f"  partition {one.partition} offsets {one.range.start} to {one.range.end - 1}"
+        console.print(f"{where}, {one.evidence}{by}", soft_wrap=True)
     _print_more(len(duplicated), console)
     console.print("  lineage sql: the views data_deduplicated and quarantine_deduplicated; elsewhere:")
     console.print(Text(f"  {deduplicated_query('data')}", style="dim"), soft_wrap=True)

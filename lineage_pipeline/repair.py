@@ -13,29 +13,26 @@ from itertools import islice
 
 from lineage_pipeline.audit_topic import AuditRequest
 from lineage_pipeline.books.audit_state import AuditState
-from lineage_pipeline.books.deployments import read_deployments
+from lineage_pipeline.books.deployments import writer_isolation
+from lineage_pipeline.books.index_store import locate_rows
 from lineage_pipeline.books.job_signs import job_signs
 from lineage_pipeline.books.object_store import ObjectStore, present
 from lineage_pipeline.books.repair_log import Note, RepairLog, begun
 from lineage_pipeline.books.table_files import schema_conflict
-from lineage_pipeline.core.deployment import Isolation, by_jobs, deployment_key
+from lineage_pipeline.core.deployment import Isolation, deployment_key
 from lineage_pipeline.core.held_back import seen_missing
 from lineage_pipeline.core.lake_comparison import file_doubts
 from lineage_pipeline.core.ledger_json import time_text
+from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.repair_claim import RepairClaim, Task
-from lineage_pipeline.core.repair_plan import (
-    PlanFacts,
-    RepairPlan,
-    Resumed,
-    UnfinishedRepair,
-    object_width,
-    plan_repair,
-)
+from lineage_pipeline.core.repair_decision import PlanFacts, UnfinishedRepair, plan_repair
+from lineage_pipeline.core.repair_plan import RepairPlan, Resumed, object_width
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LineageError, RepairError, UsageError
 from lineage_pipeline.replay import Cluster, Lake, Progress, Replay, Replayed
 
 _SAMPLED_RANGES, _SAMPLED_RECORDS = 20, 100
+_TOLD_DUPLICATES = 5
 
 
 @dataclass(frozen=True)
@@ -102,11 +99,10 @@ def prepare(request: RepairRequest, audit: Callable[[], AuditReport]) -> Prepare
             one.partition: seen_missing(one.partition, memory.observations, known.history) for one in report.partitions
         },
         unfinished=unfinished,
-        harmless=_harmless(request),
+        harmless=_harmless(request, memory),
     )
-    plan = _with_schema(request, plan_repair(facts))
-    jobs = by_jobs(read_deployments(request.lake.offset_index, request.topic).deployments)
-    isolation = jobs[-1].isolation if jobs else request.audit.rules.isolation
+    plan = _with_writers(request, _with_schema(request, plan_repair(facts)))
+    isolation = writer_isolation(request.lake.offset_index, request.topic, request.audit.rules.isolation)
     return Prepared(report, plan, _sample(request, plan, isolation), len(claims) + 1, isolation)
 
 
@@ -204,6 +200,15 @@ def _sample(request: RepairRequest, plan: RepairPlan, isolation: Isolation) -> S
     return Sample(records, size)
 
 
+def _with_writers(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
+    """The plan, with the writers of the first duplicated ranges: each costs a look into every index file."""
+    told = []
+    for one in plan.duplicated[:_TOLD_DUPLICATES]:
+        rows = locate_rows(request.audit.index, one.partition, one.range.start).rows
+        told.append(replace(one, writers=tuple(row.row.writer or "unknown" for row in rows)))
+    return replace(plan, duplicated=(*told, *plan.duplicated[_TOLD_DUPLICATES:]))
+
+
 def _with_schema(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
     """The plan, with an obstacle when the table that is there was written with other types."""
     store = request.lake.output
@@ -216,13 +221,11 @@ def _with_schema(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
     return replace(plan, obstacles=(*plan.obstacles, text))
 
 
-def _harmless(request: RepairRequest) -> frozenset[str]:
-    """Problems that files broken later give, whose offsets are known from before."""
-    lake = request.audit.lake
-    if lake is None:
-        return frozenset()
-    doubts, _ = file_doubts(lake.kept().manifest)
-    return frozenset(one.text for one in doubts if not one.of_lost)
+def _harmless(request: RepairRequest, memory: Memory) -> frozenset[str]:
+    """Problems that hide no record: wrong values, and files broken later, whose offsets are known from before."""
+    wrong = memory.verified.problem if memory.verified else None
+    doubts = file_doubts(request.audit.lake.kept().manifest)[0] if request.audit.lake else []
+    return frozenset([*(one.text for one in doubts if not one.of_lost), *([wrong] if wrong else [])])
 
 
 def _state(request: RepairRequest) -> AuditState:

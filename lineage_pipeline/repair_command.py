@@ -19,13 +19,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice
 from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.books.schema_file import read_schema
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LineageError, UsageError
 from lineage_pipeline.lake_request import has_data, has_quarantine
 from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.render_audit import render_audit
-from lineage_pipeline.render_repair import render_outcome, render_plan
+from lineage_pipeline.render_repair import render_history, render_outcome, render_plan
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake
 from lineage_pipeline.replay import Progress as Tell
@@ -41,6 +42,7 @@ _WIDTH_WITHOUT_TERMINAL = 160
 @click.option("--wait", is_flag=True, help="Look again after the settle time when a hole is seen for the first time.")
 @click.option("--by", help="Who repairs; the name of the user who runs the command otherwise.")
 @click.option("--job-is-gone", is_flag=True, help="The state of the stopped job will never be restored.")
+@click.option("--history", is_flag=True, help="Who repaired what so far; nothing else is done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def repair_command(**options: Any) -> None:
     """Put lost records back from Kafka: print the plan, or with --execute carry it out and audit again.
@@ -54,6 +56,11 @@ def repair_command(**options: Any) -> None:
     request = repair_request(settings, chosen, options["books"], options["by"] or _user())
     request = replace(request, job_is_gone=options["job_is_gone"])
     stderr, stdout = Console(stderr=True, highlight=False, markup=False), _stdout()
+
+    if options["history"]:
+        log = RepairLog(request.lake.offset_index, chosen.name)
+        render_history(log.claims(), log.notes(), stdout)
+        return
 
     def look() -> AuditReport:
         return audit_twice(request.audit, _now, _wait) if options["wait"] else audit_topic(request.audit, _now)

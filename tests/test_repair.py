@@ -450,6 +450,17 @@ def test_without_a_memory_nothing_is_repaired(world: RepairWorld) -> None:
         world.plan(audit=replace(world.audit_request, plan=None))
 
 
+def test_duplicates_are_told_with_their_objects_and_writers_and_left_where_they_are(world: RepairWorld) -> None:
+    world.wrote((0, 0, 4), name="part-2")
+    world.wrote((0, 2, 4), name="part-3", writer="job-2")
+    before = dict(world.stores["output"].objects)
+    (found,) = world.plan().plan.duplicated
+    assert (found.partition, str(found.range), found.writers) == (0, "[2, 4)", ("job-1", "job-2"))
+    assert "part-2" in found.evidence
+    assert "part-3" in found.evidence
+    assert world.stores["output"].objects == before
+
+
 def test_a_plan_is_also_json(world: RepairWorld) -> None:
     shown = json.loads(json.dumps(world.plan().plan.to_json()))
     assert shown["planned"][0] | {"evidence": ""} == {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage_pipeline.books.object_store import ObjectStore, read_many
-from lineage_pipeline.core.deployment import FOLDER, Deployment, deployment_key, parse_deployment
+from lineage_pipeline.core.deployment import FOLDER, Deployment, Isolation, by_jobs, deployment_key, parse_deployment
 from lineage_pipeline.errors import IndexFileError, StoreError
 
 
@@ -44,6 +44,12 @@ def read_deployments(store: ObjectStore, topic: str) -> DeploymentBook:
             found.append(deployment)
     ordered = sorted(found, key=lambda one: (one.started_at, one.writer))
     return DeploymentBook(tuple(ordered), tuple(problems))
+
+
+def writer_isolation(store: ObjectStore, topic: str, otherwise: Isolation) -> Isolation:
+    """The isolation level of the job's newest start, or `otherwise` without a record. Raises StoreError."""
+    jobs = by_jobs(read_deployments(store, topic).deployments) if store.exists() else ()
+    return jobs[-1].isolation if jobs else otherwise
 
 
 def write_deployment(store: ObjectStore, deployment: Deployment) -> str:

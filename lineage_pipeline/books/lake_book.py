@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -114,6 +114,21 @@ class LakeBook:
         except LedgerError as error:
             text = f"{error}: every object is looked at anew, and those that left before are not known any more"
             return KeptManifest(note=LakeNote("manifest-lost", "warn", text))
+
+    def look_again(self, objects: Sequence[LakeObject], at: datetime) -> tuple[str, ...]:
+        """Look at these objects of the stored manifest once more, every page; returns why it is not kept, if so."""
+        kept = self.kept()
+        problems = [] if kept.problem is None else [kept.problem]
+        looks = []
+        for one in objects:
+            try:
+                looks.append(look_at(self.tables[one.table], one, self.layout, at.timestamp(), every_page=True).looked)
+            except StoreError as error:
+                problems.append(f"{shown(one)} could not be read: {error}")
+        if looks:
+            there = [one.listed for one in kept.manifest.present().values()]
+            problems += [self._stored(kept, updated(kept.manifest, there, looks, at.timestamp()).manifest) or ""]
+        return tuple(one for one in problems if one)
 
     def _key(self) -> str:
         return f"kafka_topic={self.layout.topic}/{MANIFEST}"

@@ -108,7 +108,8 @@ class AuditEvidence:
         ]
         asked = [self.broker.problem] if self.broker.problem else []
         identity = [self.incarnation_problem] if self.incarnation_problem else []
-        remembered = self.memory.problems
+        compared = self.memory.verified
+        remembered = (*self.memory.problems, *([compared.problem] if compared and compared.problem else []))
         index, lake = (*self.index.problems, *self.index.deployment_problems), self.lake.problems
         return (*index, *lake, *broken, *asked, *identity, *remembered)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Literal
 
 from lineage_pipeline.core.baseline import FROM_INDEX
@@ -59,8 +60,22 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding(note.kind, note.severity, note.partition, note.text)
     for remark in evidence.memory.remarks:
         yield Finding("sealed", "info", None, remark)
+    yield from _about_values(evidence)
     yield from _about_writers(evidence)
     yield from _about_quarantine(evidence)
+
+
+def _about_values(evidence: AuditEvidence) -> Iterator[Finding]:
+    """What `lineage verify` found, until it finds otherwise."""
+    compared = evidence.memory.verified
+    if compared is None:
+        return
+    text = f"{compared.records} records were compared with Kafka by value at {shown(compared.at)}, and are right"
+    yield Finding("verified", "info", None, text, {"records": compared.records, "at": compared.at.isoformat()})
+    for partition, ranges in sorted(compared.differing.items()):
+        text = f"{ranges.total} records have not the values that Kafka had, the first at {next(iter(ranges)).start}"
+        told = {"ranges": [[one.start, one.end] for one in islice(ranges, _READ_AT_MOST)]}
+        yield Finding("values-differ", "error", partition, text, told)
 
 
 def _about_writers(evidence: AuditEvidence) -> Iterator[Finding]:

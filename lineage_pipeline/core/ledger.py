@@ -29,6 +29,7 @@ from lineage_pipeline.core.ledger_events import (
     PartitionRanges,
     Proven,
     Reached,
+    Verified,
     WritersSeen,
 )
 from lineage_pipeline.core.memory import Acceptance, Counted, LakeObservation, Memory, Observation, Resolution
@@ -67,6 +68,7 @@ class LedgerState:
     proven: Proven = field(default_factory=lambda: Proven({}))
     rows_without_writer_doubtful: bool = False
     lake_looks: tuple[LakeLooked, ...] = ()
+    verified: Verified | None = None
 
     def memory(self) -> Memory:
         """What the decision needs of it."""
@@ -94,6 +96,7 @@ class LedgerState:
                 f" its last verdict: {one.verdict}"
                 for one in self.sealed
             ),
+            verified=self.verified.comparison() if self.verified else None,
             lake=tuple(LakeObservation(one.finished_at, one.absent, one.damage) for one in self.lake_looks),
         )
 
@@ -153,6 +156,8 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
         return _gap(state, event)
     if isinstance(event, Judged):
         return replace(state, judged=event.partitions)
+    if isinstance(event, Verified):
+        return replace(state, verified=event.after(state.verified))
     if isinstance(event, FoldWritten):
         return replace(state, folds=(*state.folds, event.digest)[-KNOWN_FOLDS:])
     if isinstance(event, Proven):
@@ -245,6 +250,7 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
     found += _thinned_lake(state.lake_looks, settle)
     found += [FilesVanished(_LONG_AGO, state.vanished)] if state.vanished else []
     found += [LogTruncated(_LONG_AGO, state.truncated)] if state.truncated else []
+    found += [state.verified] if state.verified else []
     found += [FoldWritten(one) for one in state.folds]
     found += [Judged(state.judged), state.proven]
     found.append(

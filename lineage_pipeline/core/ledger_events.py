@@ -6,13 +6,13 @@ An event is a fact that stays true: it is never changed, and replaying all of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from lineage_pipeline.core.classes import OffsetClass, Verdict
-from lineage_pipeline.core.memory import Damage, ObservedPartition
-from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from lineage_pipeline.core.memory import Comparison, Damage, ObservedPartition
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
 GapStatus = Literal["opened", "healed", "accepted"]
 Listing = Literal["full", "open-days"]
@@ -170,6 +170,29 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Verified:
+    """Records compared by value: how many were right, where, and the offsets whose rows are not what Kafka has."""
+
+    at: datetime
+    verdict: Verdict
+    records: int
+    same: PartitionRanges
+    differing: PartitionRanges
+
+    def comparison(self) -> Comparison:
+        """As a report tells it."""
+        return Comparison(self.at, self.records, self.differing)
+
+    def after(self, before: Verified | None) -> Verified:
+        """This comparison, with everything that an earlier one found wrong and this one did not find right."""
+        wrong = dict(self.differing)
+        for partition, ranges in before.differing.items() if before else ():
+            left = ranges.difference(self.same.get(partition, EMPTY)).union(wrong.get(partition, EMPTY))
+            wrong = {**wrong, partition: left} if len(left) else wrong
+        return replace(self, differing={partition: wrong[partition] for partition in sorted(wrong)})
+
+
+@dataclass(frozen=True)
 class FoldWritten:
     """The digest of the fold that this audit stores; a fold of another digest is not believed."""
 
@@ -213,6 +236,7 @@ Event = (
     | GapAccepted
     | GapChanged
     | Judged
+    | Verified
     | FoldWritten
     | Proven
     | Reached

@@ -31,6 +31,7 @@ from lineage_pipeline.core.ledger_events import (
     Proven,
     Reached,
     Restarted,
+    Verified,
     WritersSeen,
 )
 from lineage_pipeline.core.memory import Damage, ObservedPartition
@@ -55,6 +56,7 @@ _KINDS: dict[str, type[Any]] = {
     "gap-accepted": GapAccepted,
     "gap": GapChanged,
     "judged": Judged,
+    "verified": Verified,
     "fold": FoldWritten,
     "proven": Proven,
     "reached": Reached,
@@ -236,6 +238,9 @@ _CODECS: dict[str, _Codec] = {
     "baselines": _by_partition(_NUMBER),
     "counted": _Codec(_optional(list), _optional(_read_counted)),
     "looks": _NUMBER,
+    "records": _NUMBER,
+    "same": _by_partition(_RANGES),
+    "differing": _by_partition(_RANGES),
     "open_gaps": _by_partition(_RANGES),
     "high_watermarks": _by_partition(_NUMBER),
     "rows_without_writer_doubtful": _Codec(bool, _flag),

@@ -86,6 +86,24 @@ class LakeObservation:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The newest comparison by value: when, of how many records, and all offsets found wrong and not right since."""
+
+    at: datetime
+    records: int
+    differing: Mapping[int, RangeSet]
+
+    @property
+    def problem(self) -> str | None:
+        """Why the lake is not what Kafka had; None when nothing was found wrong."""
+        if not self.differing:
+            return None
+        total = sum(ranges.total for ranges in self.differing.values())
+        partitions = ", ".join(str(one) for one in sorted(self.differing))
+        return f"`lineage verify` found {total} records of partition {partitions} that have not the values Kafka had"
+
+
+@dataclass(frozen=True)
 class Memory:
     """Everything earlier looks left: observations, resolutions, accepted gaps and baselines, all of this incarnation.
 
@@ -97,6 +115,7 @@ class Memory:
     first, also of looks without the broker.
     `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `lake`: earlier whole
     looks at the lake, oldest first; `lake_since`: when the topic that is now began, if another of its name was before.
+    `verified`: what `lineage verify` found.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -114,3 +133,4 @@ class Memory:
     counted: tuple[Counted, ...] = ()
     lake: tuple[LakeObservation, ...] = ()
     lake_since: float | None = None
+    verified: Comparison | None = None

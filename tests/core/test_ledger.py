@@ -30,6 +30,7 @@ from lineage_pipeline.core.ledger_events import (
     Proven,
     Reached,
     Restarted,
+    Verified,
     WritersSeen,
 )
 from lineage_pipeline.core.ledger_json import event_line, parse_event
@@ -87,6 +88,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(Judged, by_partition),
     st.builds(FoldWritten, texts),
+    st.builds(Verified, times, verdicts, offsets, by_partition, by_partition),
     st.builds(Proven, st.dictionaries(partitions, st.tuples(offsets, times), max_size=2)),
 )
 reached = st.builds(Reached, st.integers(0, 9), ends, ends, by_partition, st.booleans())
@@ -256,6 +258,21 @@ def test_gaps_open_and_heal() -> None:
     assert state.open_gaps == {0: RangeSet.of((4, 9))}
     assert len(state.history) == 2
     assert replay([GapChanged(NOW, A, 0, RangeSet.of((4, 9)), "accepted")], state).open_gaps == {}
+
+
+def test_wrong_values_stay_known_until_they_are_found_right() -> None:
+    def verified(same: RangeSet, differing: RangeSet) -> Verified:
+        found = {0: differing} if len(differing) else {}
+        return Verified(NOW, "loss" if found else "complete", same.total, {0: same}, found)
+
+    state = replay([verified(EMPTY, RangeSet.of((1, 9))), verified(RangeSet.of((3, 5)), RangeSet.of((20, 21)))])
+    known = state.memory().verified
+    assert known is not None
+    assert known.differing == {0: RangeSet.of((1, 3), (5, 9), (20, 21))}
+    assert "7 records of partition 0" in str(known.problem)
+    after = replay([verified(RangeSet.of((0, 30)), EMPTY)], state).memory().verified
+    assert after is not None
+    assert (after.differing, after.problem) == ({}, None)
 
 
 def entries(count: int, **changed: object) -> list[bytes]:

@@ -1,0 +1,74 @@
+"""Rows of one object of a table as plain values; every page of the object is read, and its checksum compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lineage_pipeline.books.lake_files import batches, info_of, open_parquet
+from lineage_pipeline.books.object_store import ObjectStore
+from lineage_pipeline.books.ranged_file import RangedFile
+from lineage_pipeline.core.lake_layout import LakeLayout
+from lineage_pipeline.core.lake_manifest import LakeObject
+from lineage_pipeline.core.offsets import RangeSet, as_int64
+from lineage_pipeline.core.verification import LakeRow, Row
+from lineage_pipeline.errors import LakeFileError
+
+
+def rows_within(
+    store: ObjectStore, listed: LakeObject, layout: LakeLayout, wanted: Mapping[int, RangeSet]
+) -> list[tuple[int, int, LakeRow]]:
+    """(partition, offset, row) for every row of the object at the wanted offsets.
+
+    Raises LakeFileError when any page of it cannot be read, StoreError when it could not be fetched.
+    """
+    source = RangedFile(store, info_of(listed))
+    try:
+        return list(_rows(open_parquet(source, listed.size), listed, layout, wanted))
+    except LakeFileError:
+        if source.failure is not None:
+            raise source.failure from None
+        raise
+
+
+def plain_rows(table: Any) -> list[Row]:
+    """Rows with values that compare as they mean: times in milliseconds, dictionaries decoded."""
+    columns = {name: _plain(table.column(name)) for name in table.schema.names}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def plain_rows_of(data: bytes) -> list[Row]:
+    """The rows of a Parquet object of our own."""
+    return plain_rows(pq.read_table(pa.BufferReader(data)))
+
+
+def _rows(
+    file: Any, listed: LakeObject, layout: LakeLayout, wanted: Mapping[int, RangeSet]
+) -> Iterator[tuple[int, int, LakeRow]]:
+    names, fixed = layout.columns, layout.partition_of(listed.table, listed.key)
+    for batch in batches(file, None):
+        table = pa.Table.from_batches([batch])
+        offsets = as_int64(table.column(names.offset).cast(pa.int64()).to_pylist())
+        partitions = None if fixed is not None else table.column(names.partition).to_pylist()
+        for number, ranges in wanted.items():
+            inside = ranges.overlaps(offsets, offsets + 1) > 0
+            picked = [
+                at for at in inside.nonzero()[0].tolist() if (fixed if partitions is None else partitions[at]) == number
+            ]
+            chosen = table.take(pa.array(picked, pa.int64()))
+            for at, row in zip(picked, plain_rows(chosen), strict=True):
+                yield number, int(offsets[at]), LakeRow(listed.table, listed.key, row)
+
+
+def _plain(column: Any) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
+    elif pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+        column = column.cast(pa.int32())
+    return list(column.to_pylist())

@@ -1,0 +1,299 @@
+"""Pure: records as Kafka has them held against the rows of the lake, value by value; and what that comes to.
+
+A row of the lake is right when it is in the table where the decoder puts the record, and every column has the value
+that the decoder gives. What could not be read on either side is unknown, never right.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from typing import Any, Literal
+
+from lineage_pipeline.core.classes import Verdict
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.report import EXIT_CODES, iso_seconds
+
+FORMAT = "lineage-verify/1"
+MAX_TOLD = 1_000  # differences that are told one by one
+RUN = 50  # neighbouring offsets of a sample: they share an object and a request to the broker
+
+# value: a column differs; table: in quarantine instead of data, or the other way round; absent: indexed, and no row;
+# foreign: a row of which Kafka has no record
+DifferenceKind = Literal["value", "table", "absent", "foreign"]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Offsets of one partition that are compared."""
+
+    partition: int
+    range: OffsetRange
+
+
+@dataclass(frozen=True)
+class LakeRow:
+    """One row, the table it is in, and its object's key."""
+
+    table: str
+    key: str
+    values: Row
+
+
+@dataclass(frozen=True)
+class ExpectedRow:
+    """What the decoder makes of a record of Kafka, and in which table that belongs."""
+
+    table: str
+    values: Row
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One offset whose row is not what Kafka has. `text` names columns and objects, never values."""
+
+    partition: int
+    offset: int
+    kind: DifferenceKind
+    text: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Offsets that could not be compared."""
+
+    partition: int
+    range: OffsetRange
+    why: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What both sides gave for a window.
+
+    `passed`: offsets that Kafka was read through; `indexed`: those with an index row. `doubt`: why a row that was not
+    found may be in the lake all the same. Of a `compacted` topic nobody can tell whether a row without a record once
+    had one.
+    """
+
+    window: Window
+    expected: Mapping[int, ExpectedRow]
+    passed: RangeSet
+    lake: Mapping[int, Sequence[LakeRow]]
+    unknown: tuple[Unknown, ...] = ()
+    indexed: RangeSet = EMPTY
+    doubt: str = ""
+    compacted: bool = False
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of one window. `repeated`: offsets that the lake has more than once, all the same."""
+
+    same: RangeSet
+    differences: tuple[Difference, ...]
+    unknown: tuple[Unknown, ...]
+    repeated: int = 0
+
+
+@dataclass(frozen=True)
+class BrokenObject:
+    """An object of which not every page could be read."""
+
+    table: str
+    key: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All windows together. `seed`: of the sample, None for a range; `objects`: how many were read, every page."""
+
+    topic: str
+    cluster_id: str
+    topic_id: str | None
+    verified_at: datetime
+    seed: int | None
+    windows: tuple[Window, ...]
+    compared: tuple[Compared, ...]
+    broken: tuple[BrokenObject, ...] = ()
+    objects: int = 0
+    problems: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def records(self) -> int:
+        """How many records were found to be right."""
+        return sum(one.same.total for one in self.compared)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Of all windows."""
+        return tuple(different for one in self.compared for different in one.differences)
+
+    @property
+    def unknown(self) -> tuple[Unknown, ...]:
+        """Of all windows."""
+        return tuple(unknown for one in self.compared for unknown in one.unknown)
+
+    def same(self) -> dict[int, RangeSet]:
+        """By partition, the offsets found right."""
+        found: dict[int, RangeSet] = {}
+        for window, one in zip(self.windows, self.compared, strict=True):
+            found[window.partition] = found.get(window.partition, EMPTY).union(one.same)
+        return {number: ranges for number, ranges in found.items() if len(ranges)}
+
+    def differing(self) -> dict[int, RangeSet]:
+        """By partition, the offsets found wrong."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for one in self.differences:
+            found.setdefault(one.partition, []).append((one.offset, one.offset + 1))
+        return {number: RangeSet.from_pairs(pairs) for number, pairs in sorted(found.items())}
+
+    @property
+    def verdict(self) -> Verdict:
+        """`loss` when anything is wrong; `complete` only when something was compared and nothing left out."""
+        if self.differences or self.broken:
+            return "loss"
+        return "undetermined" if self.unknown or self.problems or not self.records else "complete"
+
+    @property
+    def exit_code(self) -> int:
+        """As of an audit: 0 complete, 1 loss, 3 undetermined."""
+        return EXIT_CODES[self.verdict]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `lineage verify --json` prints it."""
+        differences = self.differences
+        return {
+            "format": FORMAT,
+            "topic": self.topic,
+            "cluster_id": self.cluster_id,
+            "topic_id": self.topic_id,
+            "verified_at": iso_seconds(self.verified_at),
+            "verdict": self.verdict,
+            "seed": self.seed,
+            "windows": [
+                {"partition": one.partition, "start": one.range.start, "end": one.range.end} for one in self.windows
+            ],
+            "records": self.records,
+            "objects": self.objects,
+            "different": len(differences),
+            "repeated": sum(one.repeated for one in self.compared),
+            "differences": [
+                {"partition": one.partition, "offset": one.offset, "kind": one.kind, "text": one.text}
+                for one in differences[:MAX_TOLD]
+            ],
+            "unknown": [
+                {"partition": one.partition, "start": one.range.start, "end": one.range.end, "why": one.why}
+                for one in self.unknown
+            ],
+            "broken": [{"table": one.table, "key": one.key, "why": one.why} for one in self.broken],
+            "problems": list(self.problems),
+        }
+
+
+def sample_windows(candidates: Mapping[int, RangeSet], records: int, draw: Callable[[int], int]) -> tuple[Window, ...]:
+    """About so many of the candidates' offsets, in neighbouring runs at random places; all when there are no more.
+
+    `draw(n)` gives a number from 0 to n - 1, each as likely as the other.
+    """
+    parts = [(number, one) for number, ranges in sorted(candidates.items()) for one in ranges]
+    ends = list(accumulate(len(one) for _, one in parts))
+    if not parts or ends[-1] <= records:
+        return tuple(Window(number, one) for number, one in parts)
+    chosen: dict[int, list[tuple[int, int]]] = {}
+    for _ in range(-(-records // RUN)):
+        at = draw(ends[-1])
+        index = bisect_right(ends, at)
+        number, one = parts[index]
+        start = one.start + at - (ends[index] - len(one))
+        chosen.setdefault(number, []).append((start, min(start + RUN, one.end)))
+    return tuple(
+        Window(number, part) for number, pairs in sorted(chosen.items()) for part in RangeSet.from_pairs(pairs)
+    )
+
+
+def compare(reading: Reading) -> Compared:
+    """Every offset of the window: right, different, unknown, or nothing on either side."""
+    number = reading.window.partition
+    same: list[tuple[int, int]] = []
+    differences: list[Difference] = []
+    unknown = [*reading.unknown]
+    repeated = 0
+    doubtful = RangeSet.of(*(one.range for one in reading.unknown))
+    for offset in sorted({*reading.expected, *reading.lake}):
+        if offset in doubtful:
+            continue
+        rows, expected = reading.lake.get(offset, ()), reading.expected.get(offset)
+        if expected is None:
+            unclear = _without_record(reading, offset, rows)
+            if isinstance(unclear, Unknown):
+                unknown.append(unclear)
+            else:
+                differences.append(unclear)
+        elif not rows:
+            if reading.doubt or offset not in reading.indexed:
+                why = reading.doubt or "neither in the lake nor in the index: `lineage audit` tells whether it is due"
+                unknown.append(Unknown(number, OffsetRange(offset, offset + 1), why))
+            else:
+                differences.append(Difference(number, offset, "absent", "indexed, and the lake has no row of it"))
+        else:
+            different = _difference(number, offset, expected, rows)
+            if different is None:
+                same.append((offset, offset + 1))
+                repeated += len(rows) > 1
+            else:
+                differences.append(different)
+    return Compared(RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated)
+
+
+def _without_record(reading: Reading, offset: int, rows: Sequence[LakeRow]) -> Difference | Unknown:
+    number = reading.window.partition
+    if offset not in reading.passed:
+        return Unknown(number, OffsetRange(offset, offset + 1), "Kafka was not read there")
+    if reading.compacted:
+        return Unknown(number, OffsetRange(offset, offset + 1), "Kafka has compacted its record away")
+    return Difference(number, offset, "foreign", f"Kafka has no record there, {_keys(rows)} has a row")
+
+
+def _difference(number: int, offset: int, expected: ExpectedRow, rows: Sequence[LakeRow]) -> Difference | None:
+    for row in rows:
+        if row.table != expected.table:
+            text = f"it belongs into {expected.table} and is in {row.table}: {row.key}"
+            return Difference(number, offset, "table", text)
+        wrong = [name for name, value in expected.values.items() if not _same(name, row, value)]
+        if wrong:
+            return Difference(number, offset, "value", f"{', '.join(wrong)} in {row.table} file {row.key}")
+    return None
+
+
+def _same(name: str, row: LakeRow, value: Any) -> bool:
+    other = row.values.get(name)
+    if row.table == "quarantine" and name == "error":
+        # of an error only its class is stable: see record_values.py
+        return str(value).partition(":")[0] == str(other).partition(":")[0]
+    return _equal(value, other)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return bool(one == other) or (one is not None and one != one and other is not None and other != other)  # noqa: PLR0124 - NaN
+
+
+def _keys(rows: Sequence[LakeRow]) -> str:
+    return " and ".join(sorted({f"{row.table} file {row.key}" for row in rows}))
+
+
+def _joined(unknown: Iterable[Unknown]) -> list[Unknown]:
+    """Neighbours with the same reason as one."""
+    found: list[Unknown] = []
+    for one in sorted(unknown, key=lambda each: (each.partition, each.range)):
+        last = found[-1] if found else None
+        if last and (last.partition, last.why, last.range.end) == (one.partition, one.why, one.range.start):
+            found[-1] = Unknown(one.partition, OffsetRange(last.range.start, one.range.end), one.why)
+        else:
+            found.append(one)
+    return found

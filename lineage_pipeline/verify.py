@@ -1,0 +1,297 @@
+"""Use case: records of Kafka held against the rows of the lake by value, through the job's decoder.
+
+Objects that hold a compared offset are read whole, so that a page that was damaged anywhere in them is found. What is
+found broken is noted in the manifest, so the next audits with the lake book call its offsets damaged.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from lineage_pipeline.books.audit_state import AuditState
+from lineage_pipeline.books.broker_book import BrokerBook, OpenRangeReader, RangeReader
+from lineage_pipeline.books.index_store import IndexPath, read_index
+from lineage_pipeline.books.lake_book import LakeBook
+from lineage_pipeline.books.lake_rows import plain_rows_of, rows_within
+from lineage_pipeline.books.table_files import TableWriter, data_schema, quarantine_schema
+from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
+from lineage_pipeline.core.deployment import Isolation
+from lineage_pipeline.core.evidence import AuditRules
+from lineage_pipeline.core.lake_comparison import shown
+from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
+from lineage_pipeline.core.ledger import same_topic
+from lineage_pipeline.core.ledger_events import Incarnation, Verified
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.payload_decoder import PayloadDecoder
+from lineage_pipeline.core.record_schema import RecordSchema
+from lineage_pipeline.core.verification import (
+    BrokenObject,
+    Compared,
+    ExpectedRow,
+    LakeRow,
+    Reading,
+    Unknown,
+    Verification,
+    Window,
+    compare,
+    sample_windows,
+)
+from lineage_pipeline.errors import BrokerError, LakeFileError, LedgerError, StoreError
+
+GROUP = 100_000  # offsets whose rows are held at the same time, at most
+Progress = Callable[[int, int], None]  # windows compared, and how many there are
+_Rows = dict[tuple[int, int], list[LakeRow]]  # by partition and offset
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What to compare. `isolation` is the writer's. `progress` is told how far the reading is.
+
+    `state`: where audits are remembered, so that their reports tell what was found; None: nowhere.
+    """
+
+    index: IndexPath
+    lake: LakeBook
+    broker: BrokerBook
+    reader: RangeReader
+    schema: RecordSchema
+    isolation: Isolation
+    state: AuditState | None = None
+    rules: AuditRules = field(default_factory=AuditRules)
+    progress: Progress = lambda _done, _all: None
+
+
+@dataclass
+class _Found:
+    """What reading the objects gave beside rows, by the objects' names.
+
+    `whole`: read, every page; `broken` and `why`: those that could not be; `hidden`: what objects that could not be
+    read hold, by partition.
+    """
+
+    whole: set[tuple[str, str]] = field(default_factory=set)
+    broken: dict[tuple[str, str], LakeFile] = field(default_factory=dict)
+    why: dict[tuple[str, str], str] = field(default_factory=dict)
+    hidden: dict[int, list[tuple[RangeSet, str]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def verify_sample(request: VerifyRequest, records: int, seed: int, at: datetime) -> Verification:
+    """Compare about so many records at random places that both the lake and Kafka still hold.
+
+    Raises BrokerError when the broker cannot be asked.
+    """
+    scene = _look(request, at)
+    candidates = {
+        partition: runs.ranges().clip(readable.start, readable.end)
+        for partition, runs in scene.manifest.chosen(lambda one: one.left is None).by_partition()
+        for readable in [scene.readable(partition)]
+        if isinstance(readable, OffsetRange)
+    }
+    windows = sample_windows(candidates, records, random.Random(seed).randrange)  # noqa: S311 - a sample, no secret
+    return _verify(request, scene, windows, seed)
+
+
+def verify_range(request: VerifyRequest, window: Window, at: datetime) -> Verification:
+    """Compare every offset of the window. Raises BrokerError when the broker cannot be asked."""
+    parts = [
+        Window(window.partition, OffsetRange(start, min(start + GROUP, window.range.end)))
+        for start in range(window.range.start, window.range.end, GROUP)
+    ]
+    return _verify(request, _look(request, at), tuple(parts), None)
+
+
+def keep(request: VerifyRequest, found: Verification) -> Verification:
+    """Add what was found to the ledger, so that later reports tell it; with a problem when that cannot be done."""
+    if request.state is None or not found.compared:
+        return found
+    known = request.state.read()
+    ours = Incarnation(found.cluster_id, found.topic_id)
+    if known.head is None or known.state.incarnation is None or not same_topic(known.state.incarnation, ours):
+        text = "later reports will not tell of it, since no audit has seen this topic yet: run `lineage audit`"
+        return replace(found, problems=(*found.problems, *(known.problems or (text,))))
+    event = Verified(found.verified_at, found.verdict, found.records, found.same(), found.differing())
+    try:
+        stored = request.state.append(known, [event], request.rules.settle, request.rules.max_delay)
+        if stored.head is not None:
+            request.state.put_head(stored.head)
+    except (StoreError, LedgerError) as error:
+        text = f"what was found could not be stored, so later reports will not tell of it: {error}"
+        return replace(found, problems=(*found.problems, text))
+    return found
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Both sides as they are looked at: the lake's objects, and the broker's word."""
+
+    at: datetime
+    manifest: LakeManifest
+    problems: tuple[str, ...]
+    doubt: str
+    snapshot: BrokerSnapshot
+    isolation: Isolation
+
+    def readable(self, partition: int) -> OffsetRange | str:
+        """What Kafka gives a reader of that isolation level; or why nobody knows."""
+        seen = self.snapshot.partitions.get(partition)
+        if seen is None or seen.log_start is None or seen.last_stable is None or seen.high_watermark is None:
+            return (seen and seen.error) or "the partition is not among the broker's"
+        end = seen.last_stable if self.isolation == "read_committed" else seen.high_watermark
+        return OffsetRange(seen.log_start, end)
+
+
+def _look(request: VerifyRequest, at: datetime) -> _Scene:
+    lake = request.lake.read(at)
+    snapshot = request.broker.snapshot(request.index.topic)
+    doubt = lake.doubts[0].text if lake.doubts else ""
+    return _Scene(at, lake.manifest, lake.problems, doubt, snapshot, request.isolation)
+
+
+def _verify(request: VerifyRequest, scene: _Scene, windows: tuple[Window, ...], seed: int | None) -> Verification:
+    found = _Found()
+    compared: list[Compared] = []
+    indexed: Mapping[int, RangeSet] | None = None
+    with request.reader.open(request.index.topic, request.isolation) as reader:
+        for group in _groups(windows):
+            rows = _from_lake(request, scene.manifest, group, found)
+            for window in group:
+                reading = _reading(request, reader, scene, window, (rows, found))
+                if any(offset not in reading.lake for offset in reading.expected):
+                    indexed = _indexed(request) if indexed is None else indexed
+                    reading = replace(reading, indexed=indexed.get(window.partition, EMPTY))
+                compared.append(compare(reading))
+                request.progress(len(compared), len(windows))
+    problems = request.lake.look_again([one.listed for one in found.broken.values()], scene.at)
+    after = request.broker.snapshot(request.index.topic)
+    if (after.cluster_id, after.topic_id) != (scene.snapshot.cluster_id, scene.snapshot.topic_id):
+        raise BrokerError(f"topic {request.index.topic} was recreated while it was read: verify again")
+    return Verification(
+        topic=request.index.topic,
+        cluster_id=scene.snapshot.cluster_id,
+        topic_id=scene.snapshot.topic_id,
+        verified_at=scene.at,
+        seed=seed,
+        windows=windows,
+        compared=tuple(compared),
+        broken=tuple(BrokenObject(*name, found.why[name]) for name in found.broken),
+        objects=len(found.whole),
+        problems=(*scene.problems, *found.problems, *problems),
+    )
+
+
+def _groups(windows: Sequence[Window]) -> Iterator[list[Window]]:
+    """Windows whose rows are held at the same time."""
+    group: list[Window] = []
+    for one in windows:
+        if group and sum(len(each.range) for each in group) + len(one.range) > GROUP:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _from_lake(request: VerifyRequest, manifest: LakeManifest, windows: Sequence[Window], found: _Found) -> _Rows:
+    """The rows at the windows, from every object that holds any of them."""
+    wanted: dict[int, RangeSet] = {}
+    for one in windows:
+        wanted[one.partition] = wanted.get(one.partition, EMPTY).union(RangeSet.of(one.range))
+    rows: _Rows = {}
+    for file, held in _holding(manifest, wanted):
+        name = file.listed.name
+        try:
+            for partition, offset, row in rows_within(
+                request.lake.tables[file.listed.table], file.listed, request.lake.layout, wanted
+            ):
+                rows.setdefault((partition, offset), []).append(row)
+            found.whole.add(name)
+        except LakeFileError as error:
+            found.broken[name], found.why[name] = file, str(error)
+            _hide(found, held, f"{shown(file.listed)} holds them and cannot be read whole")
+        except StoreError as error:
+            found.problems.append(str(error))
+            _hide(found, held, f"{shown(file.listed)} could not be read")
+    return rows
+
+
+def _holding(manifest: LakeManifest, wanted: Mapping[int, RangeSet]) -> Iterator[tuple[LakeFile, dict[int, RangeSet]]]:
+    """Objects with any of the wanted offsets, and which of them each has."""
+    held: dict[int, dict[int, RangeSet]] = {}
+    for partition, runs in manifest.chosen(lambda one: one.left is None).by_partition():
+        offsets = wanted.get(partition, EMPTY)
+        touching = runs.where(offsets.overlaps(runs.starts, runs.ends) > 0)
+        for index in sorted(set(touching.files.tolist())):
+            mine = touching.where(touching.files == index).ranges().intersection(offsets)
+            held.setdefault(index, {})[partition] = mine
+    for index in sorted(held):
+        yield manifest.files[index], held[index]
+
+
+def _hide(found: _Found, held: Mapping[int, RangeSet], why: str) -> None:
+    for partition, ranges in held.items():
+        found.hidden.setdefault(partition, []).append((ranges, why))
+
+
+def _reading(
+    request: VerifyRequest, reader: OpenRangeReader, scene: _Scene, window: Window, lake: tuple[_Rows, _Found]
+) -> Reading:
+    (rows, found), number, wanted = lake, window.partition, window.range
+    unknown = [
+        Unknown(number, part, why)
+        for ranges, why in found.hidden.get(number, ())
+        for part in ranges.clip(wanted.start, wanted.end)
+    ]
+    readable = scene.readable(number)
+    if isinstance(readable, str):
+        return Reading(window, {}, EMPTY, {}, (Unknown(number, wanted, readable),))
+    start = min(max(wanted.start, readable.start), wanted.end)
+    end = max(start, min(wanted.end, readable.end))
+    if start > wanted.start:
+        unknown.append(Unknown(number, OffsetRange(wanted.start, start), "expired: Kafka has removed them"))
+    if end < wanted.end:
+        unknown.append(Unknown(number, OffsetRange(end, wanted.end), f"Kafka's log ends at {readable.end}"))
+    expected, reached, why = _from_kafka(request, reader, number, OffsetRange(start, end))
+    if reached < end:
+        unknown.append(Unknown(number, OffsetRange(reached, end), why))
+    return Reading(
+        window=window,
+        expected=expected,
+        passed=RangeSet.of(OffsetRange(start, reached)),
+        lake={offset: rows[number, offset] for offset in range(wanted.start, wanted.end) if (number, offset) in rows},
+        unknown=tuple(unknown),
+        doubt=scene.doubt,
+        compacted=scene.snapshot.compacted,
+    )
+
+
+def _from_kafka(
+    request: VerifyRequest, reader: OpenRangeReader, partition: int, wanted: OffsetRange
+) -> tuple[dict[int, ExpectedRow], int, str]:
+    """What the decoder makes of the records, how far they were read, and why not further."""
+    if not len(wanted):
+        return {}, wanted.end, ""
+    decoder = PayloadDecoder(request.schema)
+    data, quarantine = TableWriter(data_schema(request.schema)), TableWriter(quarantine_schema())
+    reading = reader.read(partition, wanted)
+    for record in reading:
+        values, error = decoder.decode(record.payload)
+        place = (partition, record.offset, record.timestamp)
+        if error is None:
+            data.add((*values, *place))
+        else:
+            quarantine.add((*place, error, record.payload))
+    # through Parquet and back, so that both sides have been through the same types
+    expected = {
+        int(row["kafka_offset"]): ExpectedRow(table, row)
+        for table, writer in (("data", data), ("quarantine", quarantine))
+        for row in plain_rows_of(writer.finish())
+    }
+    return expected, reading.reached, reading.stopped.text if reading.stopped else ""
+
+
+def _indexed(request: VerifyRequest) -> dict[int, RangeSet]:
+    return {partition: one.exact for partition, one in read_index(request.index).coverage.items()}

@@ -1,0 +1,172 @@
+"""What counts as right, what as wrong, and that nothing unread is right."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from lineage_pipeline.core.verification import (
+    RUN,
+    BrokenObject,
+    Compared,
+    ExpectedRow,
+    LakeRow,
+    Reading,
+    Unknown,
+    Verification,
+    Window,
+    compare,
+    sample_windows,
+)
+
+WINDOW = Window(3, OffsetRange(0, 10))
+AT = datetime(2026, 11, 22, tzinfo=timezone.utc)
+
+
+def expected(value: Any = "a", table: str = "data") -> ExpectedRow:
+    return ExpectedRow(table, {"kafka_offset": 1, "text": value})
+
+
+def row(value: Any = "a", table: str = "data", **more: Any) -> LakeRow:
+    return LakeRow(table, "part-1", {"kafka_offset": 1, "text": value, **more})
+
+
+def reading(kafka: dict[int, ExpectedRow], lake: dict[int, list[LakeRow]], **changed: Any) -> Reading:
+    return Reading(WINDOW, kafka, changed.pop("passed", RangeSet.of((0, 10))), lake, **changed)
+
+
+def kinds(found: Compared) -> list[tuple[int, str]]:
+    return [(one.offset, one.kind) for one in found.differences]
+
+
+@pytest.mark.parametrize("value", ["a", None, 0, 1.5, math.nan, b"\0", -0.0])
+def test_equal_values_are_right(value: Any) -> None:
+    found = compare(reading({1: expected(value)}, {1: [row(value)]}))
+    assert (found.same, found.differences, found.unknown) == (RangeSet.of((1, 2)), (), ())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a", "b"), ("a", None), (None, "a"), (1, 2), (math.nan, 1.0), ("1", 1), (b"a", "a"), (0.1, 0.2)]
+)
+def test_other_values_are_wrong_and_named_by_column_and_file_but_not_shown(one: Any, other: Any) -> None:
+    found = compare(reading({1: expected(one)}, {1: [row(other)]}))
+    assert kinds(found) == [(1, "value")]
+    assert found.differences[0].text == "text in data file part-1"
+    assert not len(found.same)
+
+
+def test_a_column_that_the_file_lacks_is_wrong_unless_it_is_null() -> None:
+    bare = LakeRow("data", "part-1", {"kafka_offset": 1})
+    assert kinds(compare(reading({1: expected("a")}, {1: [bare]}))) == [(1, "value")]
+    assert compare(reading({1: expected(None)}, {1: [bare]})).differences == ()
+
+
+def test_columns_that_nobody_expects_are_left_alone() -> None:
+    assert compare(reading({1: expected()}, {1: [row(other=5)]})).differences == ()
+
+
+def test_a_row_in_the_other_table_is_wrong() -> None:
+    assert kinds(compare(reading({1: expected()}, {1: [row(table="quarantine")]}))) == [(1, "table")]
+
+
+def test_of_an_error_only_the_class_counts() -> None:
+    def with_error(text: str) -> LakeRow:
+        return LakeRow("quarantine", "bad-1", {"error": text})
+
+    kafka = {1: ExpectedRow("quarantine", {"error": "truncated: the payload ends"})}
+    assert compare(reading(kafka, {1: [with_error("truncated: said otherwise")]})).differences == ()
+    assert kinds(compare(reading(kafka, {1: [with_error("invalid-utf8: x")]}))) == [(1, "value")]
+
+
+def test_an_indexed_record_without_a_row_is_wrong_and_one_without_an_index_row_is_open() -> None:
+    assert kinds(compare(reading({1: expected()}, {}, indexed=RangeSet.of((1, 2))))) == [(1, "absent")]
+    found = compare(reading({1: expected()}, {}))
+    assert (found.differences, [str(one.range) for one in found.unknown]) == ((), ["[1, 2)"])
+
+
+def test_where_not_every_object_was_seen_an_absent_row_is_open() -> None:
+    found = compare(reading({1: expected()}, {}, indexed=RangeSet.of((1, 2)), doubt="5 files were not looked at"))
+    assert (found.differences, found.unknown[0].why) == ((), "5 files were not looked at")
+
+
+def test_a_row_without_a_record_is_wrong_unless_nobody_can_tell() -> None:
+    assert kinds(compare(reading({}, {1: [row()]}))) == [(1, "foreign")]
+    for changed in ({"compacted": True}, {"passed": RangeSet.of((5, 10))}):
+        found = compare(reading({}, {1: [row()]}, **changed))
+        assert (found.differences, len(found.unknown)) == ((), 1)
+
+
+def test_copies_are_right_when_all_are() -> None:
+    found = compare(reading({1: expected()}, {1: [row(), row()]}))
+    assert (found.repeated, found.differences) == (1, ())
+    assert kinds(compare(reading({1: expected()}, {1: [row(), row("b")]}))) == [(1, "value")]
+
+
+def test_what_could_not_be_read_is_neither_right_nor_wrong() -> None:
+    unknown = (Unknown(3, OffsetRange(0, 2), "expired"),)
+    found = compare(reading({1: expected()}, {1: [row("b")]}, unknown=unknown))
+    assert (len(found.same), found.differences, found.unknown) == (0, (), unknown)
+
+
+def verification(*compared: Compared, **changed: Any) -> Verification:
+    values = {"seed": None, "windows": (WINDOW,) * len(compared), "compared": compared, **changed}
+    return Verification("t", "cluster", "topic-id", AT, **values)
+
+
+RIGHT = compare(reading({1: expected()}, {1: [row()]}))
+WRONG = compare(reading({1: expected()}, {1: [row("b")]}))
+OPEN = compare(reading({1: expected()}, {}))
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "code"),
+    [
+        (verification(RIGHT), "complete", 0),
+        (verification(RIGHT, OPEN), "undetermined", 3),
+        (verification(RIGHT, OPEN, WRONG), "loss", 1),
+        (verification(), "undetermined", 3),
+        (verification(compare(reading({}, {}))), "undetermined", 3),
+        (verification(RIGHT, problems=("x",)), "undetermined", 3),
+        (verification(RIGHT, broken=(BrokenObject("data", "part-1", "x"),)), "loss", 1),
+    ],
+)
+def test_the_verdict_is_complete_only_when_something_was_compared_and_nothing_left_open(
+    found: Verification, verdict: str, code: int
+) -> None:
+    assert (found.verdict, found.exit_code, found.to_json()["verdict"]) == (verdict, code, verdict)
+
+
+def test_offsets_are_told_by_partition() -> None:
+    found = verification(RIGHT, WRONG)
+    assert found.same() == found.differing() == {3: RangeSet.of((1, 2))}
+
+
+@given(
+    st.dictionaries(st.integers(0, 3), st.lists(st.tuples(st.integers(0, 500), st.integers(0, 200)), max_size=6)),
+    st.integers(1, 400),
+    st.integers(0, 99),
+)
+def test_a_sample_lies_in_the_candidates_and_is_about_as_large_as_asked(
+    raw: dict[int, list[tuple[int, int]]], records: int, seed: int
+) -> None:
+    candidates = {
+        one: RangeSet.from_pairs((start, start + length) for start, length in pairs) for one, pairs in raw.items()
+    }
+    windows = sample_windows(candidates, records, random.Random(seed).randrange)
+    drawn = {(one.partition, offset) for one in windows for offset in range(one.range.start, one.range.end)}
+    assert sum(len(one.range) for one in windows) == len(drawn)
+    everything = {
+        (one, offset) for one, ranges in candidates.items() for part in ranges for offset in range(part.start, part.end)
+    }
+    assert drawn <= everything
+    if len(everything) <= records:
+        assert drawn == everything
+    else:
+        assert 0 < len(drawn) <= records + RUN

@@ -1,0 +1,191 @@
+"""Comparing by value as a whole: wrong values, broken pages, expired records, and what later audits say of them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.verification import Verification, Window
+from lineage_pipeline.errors import BrokerError
+from lineage_pipeline.verify import VerifyRequest, keep, verify_range, verify_sample
+from tests.books.model_broker import ModelPartition
+from tests.repair_world import BAD, MARKER, TOPIC, ModelRangeReader, RepairWorld, payload
+
+RECORDS = 40
+
+
+@pytest.fixture
+def world() -> RepairWorld:
+    """Everything is in the lake, in two files a table; a bad record and a marker are among it."""
+    log: list[Any] = [payload(f"t{number}", number) for number in range(RECORDS)]
+    log[7], log[8], log[30] = BAD, MARKER, None
+    made = RepairWorld({0: log})
+    made.wrote((0, 0, 20), name="part-1")
+    made.wrote((0, 20, RECORDS), name="part-2")
+    assert made.audit().verdict == "complete"
+    return made
+
+
+def request(world: RepairWorld) -> VerifyRequest:
+    audit = world.audit_request
+    assert audit.lake is not None
+    assert audit.plan is not None
+    return VerifyRequest(
+        audit.index,
+        audit.lake,
+        world.broker,
+        ModelRangeReader(world),
+        world.request().lake.schema,
+        "read_committed",
+        audit.plan.state,
+        audit.rules,
+    )
+
+
+def verify(world: RepairWorld, start: int = 0, end: int = RECORDS) -> Verification:
+    asked = request(world)
+    return keep(asked, verify_range(asked, Window(0, OffsetRange(start, end)), world.now))
+
+
+def rewrite(world: RepairWorld, name: str, **columns: Any) -> None:
+    """Change values in a data file behind everybody's back: same size is not needed, the listing sees it."""
+    key = next(one for one in world.stores["output"].objects if one.endswith(name))
+    table = pq.read_table(io.BytesIO(world.stores["output"].objects[key][0]), partitioning=None)
+    rows = table.to_pylist()
+    for place, changes in columns.items():
+        rows[int(place.removeprefix("row"))] |= changes
+    buffer = io.BytesIO()
+    pq.write_table(table.from_pylist(rows, schema=table.schema), buffer, compression="zstd", write_page_checksum=True)
+    world.stores["output"].place(key, buffer.getvalue())
+
+
+def flip(world: RepairWorld, name: str, column: str) -> None:
+    """One bit of a page of that column, with size, time and tag as they were."""
+    store = world.stores["output"]
+    key = next(one for one in store.objects if one.endswith(name))
+    data, tag, moment = store.objects[key]
+    metadata = pq.read_metadata(io.BytesIO(data)).row_group(0)
+    chunks = [metadata.column(number) for number in range(metadata.num_columns)]
+    chunk = next(one for one in chunks if one.path_in_schema == column)
+    at = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 3
+    store.objects[key] = (data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], tag, moment)
+
+
+def test_right_records_are_right_in_both_tables(world: RepairWorld) -> None:
+    found = verify(world)
+    assert (found.verdict, found.records, found.objects) == ("complete", RECORDS - 1, 3)
+    told = {one.kind: one for one in world.audit().findings}
+    assert "39 records were compared with Kafka by value" in told["verified"].text
+
+
+def test_a_sample_is_drawn_again_by_its_seed(world: RepairWorld) -> None:
+    one, other = (verify_sample(request(world), 10, 5, world.now) for _ in range(2))
+    assert one == other
+    assert (one.verdict, one.seed) == ("complete", 5)
+    assert 0 < one.records <= 60
+
+
+def test_a_changed_value_is_found_told_by_later_audits_and_cleared_by_a_later_comparison(world: RepairWorld) -> None:
+    rewrite(world, "part-1", row3={"text": "other"}, row4={"n": None})
+    found = verify(world)
+    assert (found.verdict, found.exit_code) == ("loss", 1)
+    assert [(one.offset, one.kind, one.text[:4]) for one in found.differences] == [
+        (3, "value", "text"),
+        (4, "value", "n in"),
+    ]
+    assert "other" not in str(found.to_json()["differences"])
+    report = world.audit()
+    assert report.verdict == "undetermined"
+    assert {one.kind: one.data.get("ranges") for one in report.findings}["values-differ"] == [[3, 5]]
+    assert world.plan().plan.obstacles == ()
+    verify(world, 10, 20)
+    assert world.audit().verdict == "undetermined"
+    rewrite(world, "part-1", row3={"text": "t3"}, row4={"n": 4})
+    assert verify(world, 0, 5).verdict == "complete"
+    assert world.audit().verdict == "complete"
+
+
+def test_a_corrupt_page_is_found_though_no_listing_shows_it_and_then_repaired(world: RepairWorld) -> None:
+    world.stop_job()
+    flip(world, "part-2", "text")
+    assert world.audit().verdict == "complete"
+    found = verify(world, 25, 26)
+    assert [(one.table, one.key[-6:]) for one in found.broken] == [("data", "part-2")]
+    assert (found.verdict, found.differences) == ("loss", ())
+    world.seen_twice()
+    assert world.audit().totals["damaged"] == 20
+    world.repair()
+    assert world.audit().verdict == "complete"
+    assert verify(world).verdict == "complete"
+
+
+def test_what_kafka_has_removed_is_unknown_and_said(world: RepairWorld) -> None:
+    world.broker.partitions[TOPIC][0] = ModelPartition(RECORDS, start=15)
+    found = verify(world, 10, 20)
+    assert (found.verdict, found.records) == ("undetermined", 5)
+    assert [(str(one.range), one.why) for one in found.unknown] == [("[10, 15)", "expired: Kafka has removed them")]
+
+
+def test_a_range_beyond_the_log_is_unknown(world: RepairWorld) -> None:
+    found = verify(world, 35, 60)
+    assert (found.verdict, found.records, str(found.unknown[0].range)) == ("undetermined", 5, "[40, 60)")
+    assert "ends at 40" in found.unknown[0].why
+
+
+def test_lost_and_foreign_rows_are_told(world: RepairWorld) -> None:
+    key = next(one for one in world.stores["quarantine"].objects if one.endswith("part-1"))
+    del world.stores["quarantine"].objects[key]
+    rewrite(world, "part-1", row0={"kafka_offset": 8})
+    found = verify(world, 0, 20)
+    assert [(one.offset, one.kind) for one in found.differences] == [(0, "absent"), (7, "absent"), (8, "foreign")]
+
+
+def test_records_that_the_job_has_not_written_yet_are_open(world: RepairWorld) -> None:
+    world.log[0].append(payload("new", 1))
+    world.broker.partitions[TOPIC][0] = ModelPartition(RECORDS + 1)
+    found = verify(world, 39, 41)
+    assert (found.verdict, found.records) == ("undetermined", 1)
+    assert "lineage audit" in found.unknown[0].why
+
+
+def test_copies_with_the_same_values_are_right_and_counted(world: RepairWorld) -> None:
+    world.wrote((0, 0, 5), name="part-3")
+    found = verify(world, 0, 6)
+    assert (found.verdict, sum(one.repeated for one in found.compared)) == ("complete", 5)
+
+
+def test_a_broker_that_stops_answering_makes_right_nothing(world: RepairWorld) -> None:
+    asked = request(world)
+    scene = world.broker.snapshot(TOPIC)
+    world.broker.snapshot = lambda *_: scene  # type: ignore[method-assign]
+    world.broker.down = True
+    found = verify_range(asked, Window(0, OffsetRange(0, 5)), world.now)
+    assert (found.verdict, found.records) == ("undetermined", 0)
+
+
+def test_a_topic_recreated_meanwhile_is_no_evidence(world: RepairWorld) -> None:
+    asked = request(world)
+    looks = world.broker.looks
+    world.broker.on_look = lambda: (
+        world.broker.topic_ids.update({TOPIC: "other"}) if world.broker.looks > looks + 1 else None
+    )
+    with pytest.raises(BrokerError, match="was recreated"):
+        verify_range(asked, Window(0, OffsetRange(0, 5)), world.now)
+
+
+def test_what_cannot_be_remembered_is_a_problem(world: RepairWorld) -> None:
+    world.broker.topic_ids[TOPIC] = "other"
+    found = verify(world, 0, 5)
+    assert "no audit has seen this topic yet" in found.problems[0]
+    assert keep(replace(request(world), state=None), found) is found
+
+
+def test_an_empty_lake_proves_nothing() -> None:
+    world = RepairWorld({0: [payload("x", 1)]})
+    found = verify_sample(request(world), 10, 1, world.now)
+    assert (found.verdict, found.records) == ("undetermined", 0)
