@@ -20,8 +20,10 @@ from lineage_pipeline.errors import LineageError
 _COMMANDS = {
     "demo": ("lineage_pipeline.local.demo_command", "demo_command"),
     "up": ("lineage_pipeline.local.up_command", "up_command"),
+    "prepare": ("lineage_pipeline.local.prepare_command", "prepare_command"),
     "produce": ("lineage_pipeline.local.produce_command", "produce_command"),
     "job": ("lineage_pipeline.job_command", "job_command"),
+    "cluster": ("lineage_pipeline.cluster_command", "cluster_command"),
     "audit": ("lineage_pipeline.audit_command", "audit_command"),
     "locate": ("lineage_pipeline.locate_command", "locate_command"),
     "index": ("lineage_pipeline.index_command", "index_command"),

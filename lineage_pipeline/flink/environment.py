@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import lineage_pipeline
 from lineage_pipeline.core.record_schema import RecordSchema
@@ -37,6 +41,7 @@ class JobConfig:
     jars: tuple[Path, ...] = ()  # empty on a cluster whose lib/ holds them
     rest_port: int | None = None  # of the local mini cluster's REST and UI
     cluster_url: str | None = None  # of a running session cluster to submit to
+    name: str = ""  # under which Flink shows the job
     s3_jars: tuple[Path, ...] = ()  # of the S3 plugin for this process; empty where nothing is on S3
     s3_options: Mapping[str, str] = field(default_factory=dict, repr=False)  # for this process; they hold secrets
 
@@ -47,7 +52,7 @@ def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None)
         "execution.runtime-mode": "STREAMING",
         "parallelism.default": str(config.parallelism),
         "pipeline.max-parallelism": str(MAX_PARALLELISM),
-        "pipeline.name": f"flink-lineage {config.topic}",
+        "pipeline.name": config.name or config.topic,
         "execution.checkpointing.interval": f"{round(config.checkpoint_interval * 1000)} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.unaligned.enabled": "false",  # the index's flush point must equal the data's cut
@@ -96,9 +101,23 @@ def _cluster_options(url: str) -> dict[str, str]:
         "rest.address": parts.hostname,
         "rest.port": str(parts.port or (443 if parts.scheme == "https" else 8081)),
         "security.ssl.rest.enabled": str(parts.scheme == "https").lower(),
-        # The workers unpickle the decode function, so they need this package.
-        "python.files": str(Path(lineage_pipeline.__file__).parent),
+        # The workers unpickle the decode function, so they need this package, of this very version.
+        "python.files": str(_own_package()),
     }
+
+
+@cache
+def _own_package() -> Path:
+    """This package as a zip that can be imported from; it is there until the process ends."""
+    folder = TemporaryDirectory(prefix="lineage-package-")
+    atexit.register(folder.cleanup)
+    package = Path(lineage_pipeline.__file__).parent
+    path = Path(folder.name) / f"{package.name}.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for file in sorted(package.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                archive.write(file, file.relative_to(package.parent))
+    return path
 
 
 def _python_jars() -> list[Path]:
@@ -134,6 +153,9 @@ def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnv
     from pyflink.common import Configuration  # noqa: PLC0415 - starts slowly, and only here it is needed
     from pyflink.table import EnvironmentSettings, TableEnvironment  # noqa: PLC0415
 
+    if config.cluster_url is not None:
+        # Left to itself, PyFlink would have the cluster's records decoded in this process.
+        os.environ["_python_worker_execution_mode"] = "process"  # noqa: SIM112 - PyFlink's name
     if config.s3_jars:
         load_s3(config.s3_jars, config.s3_options)
     configuration = Configuration()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lineage_pipeline.settings import Settings, TopicSettings
 
 _SCHEMES = frozenset({"s3", "s3a"})
-_PLUGIN = "s3-fs-hadoop"
+PLUGIN = "s3-fs-hadoop"
 # Flink's option -> the variables that give it, the first one set wins
 _OPTIONS = {
     "s3.endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
@@ -61,7 +61,7 @@ def load_s3(jars: Sequence[Path], options: Mapping[str, str]) -> None:
     urls = _java_array(gateway, gateway.jvm.java.net.URL, (jar.resolve().as_uri() for jar in jars))
     nothing = gateway.new_array(gateway.jvm.java.lang.String, 0)
     plugins = gateway.jvm.java.util.ArrayList()
-    plugins.add(flink.core.plugin.PluginDescriptor(_PLUGIN, urls, nothing))
+    plugins.add(flink.core.plugin.PluginDescriptor(PLUGIN, urls, nothing))
     parent_first = flink.core.plugin.PluginConfig.fromConfiguration(configuration).getAlwaysParentFirstPatterns()
     flink.core.fs.FileSystem.initialize(configuration, flink.core.plugin.DefaultPluginManager(plugins, parent_first))
 

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from lineage_pipeline.books.broker_book import BrokerBook
 from lineage_pipeline.books.checkpoints import has_checkpoint, note_stopped, writer_root
 from lineage_pipeline.core.deployment import Deployment
 from lineage_pipeline.core.job_start import Start, StartRequest
-from lineage_pipeline.errors import JobError, LineageError
+from lineage_pipeline.errors import JobError, LineageError, StartRefusedError
+from lineage_pipeline.flink.cluster import Cluster, ClusterJob, job_name
 from lineage_pipeline.flink.environment import (
     JobConfig,
     build_environment,
@@ -30,6 +31,7 @@ from lineage_pipeline.flink.environment import (
 )
 from lineage_pipeline.flink.failures import failure_sentence
 from lineage_pipeline.flink.job_config import JobOptions, flink_uri, job_config
+from lineage_pipeline.flink.mini_cluster import MiniClusterJob
 from lineage_pipeline.flink.plan import compile_plan, plan_for, plan_hash
 from lineage_pipeline.flink.start import TopicStores, prepare_start
 from lineage_pipeline.settings import Settings, TopicSettings
@@ -61,7 +63,7 @@ def run_job(run: JobRun, stop: threading.Event, report: Report) -> str | None:
     """
     prepare_jvm(run.options.java_home, run.options.log_dir)
     hide_secrets(run.settings.secrets())
-    savepoint, passing = _run_once(run, stop, report)
+    savepoint, passing = _adopted(run, stop, report) or _run_once(run, stop, report)
     if passing and not stop.is_set():
         # The reset policy that jumped over the deleted records must not stay: later losses have to be loud again. And
         # not from this run's state: where nothing was left to read, it still has the deleted position. All files are
@@ -93,19 +95,65 @@ def _run_once(run: JobRun, stop: threading.Event, report: Report) -> tuple[str |
     restore_from = f"{root}/{start.restore_from}" if start.restore_from else None
     own = f"{root}/{writer_root(run.topic.name, deployment.writer)}"
     stores = TopicStores.of(run.settings, run.topic)
+    named = replace(config, name=job_name(run.topic.name, deployment.writer, passing=passing))
     with _mapped(run):
-        environment = build_environment(config, flink_options(config, own, restore_from))
+        environment = build_environment(config, flink_options(named, own, restore_from))
         plan = _stored_plan(stores, run.topic.name, name) or _store_plan(stores, environment, config, name)
         client = _execute(environment, plan_for(plan, deployment.writer, run.topic.name))
     report(f"job {client.get_job_id()} of deployment {deployment.writer} is running")
     if run.options.detached:
         return None, False
-    until = (lambda: has_checkpoint(stores.checkpoints, run.topic.name, deployment.writer)) if passing else None
-    savepoint = _watch(client, run, _StopWhen(stop, until, f"{own}/savepoints"))
-    if savepoint is not None:
-        note_stopped(stores.checkpoints, run.topic.name, deployment.writer, savepoint)
-        report(f"stopped with savepoint {savepoint}")
-    return savepoint, passing
+    secrets = run.settings.secrets()
+    job: RunningJob = MiniClusterJob(client, run.topic.name, secrets)
+    if run.options.cluster_url is not None:
+        job = ClusterJob(Cluster(run.options.cluster_url), str(client.get_job_id()), run.topic.name, secrets)
+    return _watched(run, job, deployment.writer, stop, report, passing=passing), passing
+
+
+def _adopted(run: JobRun, stop: threading.Event, report: Report) -> tuple[str | None, bool] | None:
+    """What came of the topic's job that an earlier command left on the cluster; None when there is none."""
+    if run.options.cluster_url is None:
+        return None
+    cluster = Cluster(run.options.cluster_url)
+    found = cluster.find(run.topic.name)
+    if found is None:
+        return None
+    if run.request.skip_expired or run.request.from_index_end:
+        raise StartRefusedError(
+            f"job {found.job_id} of {run.topic.name} still runs at {cluster.url}: start without --skip-expired and"
+            " --from-index-end to watch it, and stop it first"
+        )
+    report(f"job {found.job_id} of deployment {found.writer} runs at {cluster.url} already: watching it")
+    if run.options.detached:
+        return None, False
+    job = ClusterJob(cluster, found.job_id, run.topic.name, run.settings.secrets())
+    return _watched(run, job, found.writer, stop, report, passing=found.passing), found.passing
+
+
+class RunningJob(Protocol):
+    """A job that runs somewhere."""
+
+    def check(self) -> None:
+        """Return while it runs; raise JobError with the reason once it does not."""
+
+    def stop(self, folder: str) -> str:
+        """Stop it with a savepoint below `folder`, wait for its files, and return the savepoint's path."""
+
+
+def _watched(run: JobRun, job: RunningJob, writer: str, stop: threading.Event, report: Report, *, passing: bool) -> str:
+    """Wait until the job is to be stopped, and stop it. Returns the savepoint; raises JobError when the job ends.
+
+    A `passing` job stops by itself once it has a checkpoint.
+    """
+    checkpoints = TopicStores.of(run.settings, run.topic).checkpoints
+    topic = run.topic.name
+    job.check()
+    while not (stop.wait(POLL_SECONDS) or (passing and has_checkpoint(checkpoints, topic, writer))):
+        job.check()
+    savepoint = job.stop(f"{flink_uri(run.topic.paths.checkpoints)}/{writer_root(topic, writer)}/savepoints")
+    note_stopped(checkpoints, topic, writer, savepoint)
+    report(f"stopped with savepoint {savepoint}")
+    return savepoint
 
 
 @contextmanager
@@ -117,61 +165,6 @@ def _mapped(run: JobRun) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - py4j raises what Java raised
         raise JobError(failure_sentence(run.topic.name, str(error), run.settings.secrets())) from None
-
-
-@dataclass(frozen=True)
-class _StopWhen:
-    """When to stop the job, by a person or by a condition, and where its savepoint goes."""
-
-    asked: threading.Event
-    until: Callable[[], bool] | None
-    savepoints: str
-
-
-def _watch(client: JobClient, run: JobRun, when: _StopWhen) -> str | None:
-    """Wait for the end of the job, or until it is to be stopped with a savepoint, whose path is returned."""
-    result = client.get_job_execution_result()
-    secrets = run.settings.secrets()
-    while not _ended(result, run.topic.name):
-        if when.asked.wait(POLL_SECONDS) or (when.until is not None and when.until()):
-            return _stop(client, result, when.savepoints, run)
-    raise JobError(_reason(result, run.topic.name, secrets))
-
-
-def _ended(result: Any, topic: str) -> bool:
-    """Whether the job has ended. Raises JobError when there is no JVM any more that could tell."""
-    try:
-        return bool(result.done())
-    except Exception:  # noqa: BLE001 - py4j raises what Java raised, and several errors of its own when Java is gone
-        raise JobError(
-            f"Flink's JVM of the job for {topic} has died without a word (killed, or out of memory): start the job"
-            " again, it resumes from its last checkpoint"
-        ) from None
-
-
-def _stop(client: JobClient, result: Any, folder: str, run: JobRun) -> str:
-    """Stop with a savepoint and wait until the job is FINISHED: only then are its files committed."""
-    from pyflink.java_gateway import get_gateway  # noqa: PLC0415 - pyflink is imported when a job runs
-
-    try:
-        # pyflink 2.3 still calls a method that Flink 2 has removed, hence the Java client.
-        kinds = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType
-        savepoint = str(client._j_job_client.stopWithSavepoint(False, folder, kinds.DEFAULT).get())  # noqa: SLF001
-        result.result()
-    except Exception as error:  # noqa: BLE001 - py4j raises what Java raised
-        why = failure_sentence(run.topic.name, str(error), run.settings.secrets())
-        raise JobError(
-            f"stopping with a savepoint failed, the next start resumes from the last checkpoint: {why}"
-        ) from None
-    return savepoint
-
-
-def _reason(result: Any, topic: str, secrets: tuple[str, ...]) -> str:
-    try:
-        result.result()
-    except Exception as error:  # noqa: BLE001 - py4j raises what Java raised
-        return failure_sentence(topic, str(error), secrets)
-    return f"the job for {topic} ended by itself, which a streaming job never does: read its log and start it again"
 
 
 def _execute(environment: TableEnvironment, plan: str) -> JobClient:

@@ -33,6 +33,7 @@ class JobProcess:
     """One run of the job. `config` is its lineage.yaml; its log and Flink's go to `log_dir`.
 
     `environ` is a process environment whose settings do not count; `aws` are the AWS_* settings of an embedded lake.
+    With `cluster_url` the job is submitted to that cluster instead of running in the process itself.
     """
 
     def __init__(
@@ -42,19 +43,23 @@ class JobProcess:
         rest_port: int,
         environ: Mapping[str, str],
         aws: Mapping[str, str] = MappingProxyType({}),
+        cluster_url: str | None = None,
     ) -> None:
         self._config = config
         self._log_dir = log_dir
         self._port = rest_port
         # Settings come from the file alone: a stray KAFKA_TOPIC or OUTPUT_PATH must not divert the embedded job.
         self._environ = {"JDK_JAVA_OPTIONS": _JVM_OPTIONS, **without_settings(environ), **aws}
+        if cluster_url is not None:
+            self._environ["FLINK_REST_URL"] = cluster_url
+        self._cluster_url = cluster_url
         self._process: ManagedProcess | None = None
         self._mark = ""  # stands in the log, which all runs share, where the newest run begins
 
     @property
     def ui_url(self) -> str:
         """Flink's web UI."""
-        return f"http://{HOST}:{self._port}"
+        return self._cluster_url or f"http://{HOST}:{self._port}"
 
     @property
     def log_path(self) -> Path:

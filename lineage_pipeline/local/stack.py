@@ -18,8 +18,10 @@ import yaml
 from rich.console import Console
 
 from lineage_pipeline.errors import SetupError
+from lineage_pipeline.flink.file_systems import s3_options
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.dagster_process import DagsterProcess
+from lineage_pipeline.local.flink_cluster import FlinkCluster
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java, check_python, find_java
 from lineage_pipeline.local.job_process import RUN_JOB, JobProcess
@@ -30,6 +32,7 @@ from lineage_pipeline.local.topics import create_topic, partition_count
 from lineage_pipeline.settings import EMBEDDED_CONFIG, Settings, load_settings
 
 STATE_DIRECTORY = EMBEDDED_CONFIG.parent
+TOPIC = "lineage-input"
 PARTITIONS = 10
 CHECKPOINT_INTERVAL = 3.0  # seconds: short, so that one sees something happen
 
@@ -38,9 +41,10 @@ CHECKPOINT_INTERVAL = 3.0  # seconds: short, so that one sees something happen
 class EmbeddedStack:
     """Broker, job and Dagster below `directory`. A context manager: on exit the job stops with a savepoint.
 
-    `report` is told in one sentence what happens. `topic` is made with ten partitions when it is not there.
+    `report` is told in one sentence what happens. The topic is made with ten partitions when it is not there.
     `fresh` removes first what an earlier run left in `directory`. With `s3` the lake is on an embedded S3 server
-    instead of in a directory.
+    instead of in a directory, with `cluster_slots` the job on a Flink cluster with so many slots instead of in the
+    process of its command.
     """
 
     def __init__(
@@ -49,16 +53,19 @@ class EmbeddedStack:
         environ: Mapping[str, str],
         report: Callable[[str], None],
         *,
-        topic: str = "lineage-input",
         fresh: bool = False,
         s3: bool = False,
+        cluster_slots: int = 0,
     ) -> None:
         self.directory = directory.absolute()
-        self.topic = topic
+        self.topic = TOPIC
         self._environ = environ
         self._report = report
         self._fresh = fresh
         self._on_s3 = s3
+        self._cluster_slots = cluster_slots
+        self._cluster: FlinkCluster | None = None
+        self._arguments: tuple[str, ...] = ()
         self._lock = StateLock(self.directory)
         self._broker: KafkaBroker | None = None
         self._s3: S3Server | None = None
@@ -81,6 +88,11 @@ class EmbeddedStack:
         """The job's process, started or not."""
         assert self._job is not None, "the stack is not started"
         return self._job
+
+    @property
+    def cluster(self) -> FlinkCluster | None:
+        """The Flink cluster, where the job runs on one."""
+        return self._cluster
 
     @property
     def s3(self) -> S3Server | None:
@@ -120,7 +132,10 @@ class EmbeddedStack:
                 self._start_s3(java)
             self._write_config()
             log, (flink, web) = self.directory / "log", free_ports(2)
-            self._job = JobProcess(self.config, log, flink, self._environ, self._aws)
+            if self._cluster_slots:
+                self._start_cluster(java)
+            url = self._cluster.url if self._cluster else None
+            self._job = JobProcess(self.config, log, flink, self._environ, self._aws, url)
             self._dagster = DagsterProcess(self.config, self.directory / "dagster", log, web, self._environ, self._aws)
         except BaseException:
             self._close()
@@ -139,8 +154,22 @@ class EmbeddedStack:
     def start_job(self, *arguments: str, entry: Sequence[str] = RUN_JOB) -> None:
         """Start the job with further arguments of `lineage job run`. Raises JobError when it does not come up."""
         self._report("starting the Flink job")
+        self._arguments = arguments
         self.job.start(arguments, hold=(self._lock.fileno(),), entry=entry)
         self._report(f"Flink UI at {self.job.ui_url}")
+
+    def revive_cluster(self) -> None:
+        """Start again what has died of the Flink cluster, and the job when its command has ended with it.
+
+        Raises JobError when the job does not come up again, and ProcessError when the cluster does not.
+        """
+        assert self._cluster is not None
+        for role in self._cluster.revive():
+            self._report(f"the {role} had died and is started again")
+        if self.job.process is not None and self.job.process.poll() is not None:
+            self._report(f"the job's command ended: {self.job.last_words()}")
+            self._cluster.start()
+            self.start_job(*self._arguments)
 
     def start_dagster(self) -> None:
         """Start Dagster over the stack's topic. Raises ProcessError when it does not come up."""
@@ -159,6 +188,15 @@ class EmbeddedStack:
         self._s3.start(hold=(self._lock.fileno(),), notice=self._report)
         self._report(f"S3 server at {self._s3.endpoint}; other terminals: . {self._s3.environ_path}")
 
+    def _start_cluster(self, java: Java) -> None:
+        jars, options = [], {}
+        if self._on_s3:
+            jars = fetch_jars("flink-s3", cache=cache_folder(self._environ))
+            options = s3_options(self.settings)
+        self._cluster = FlinkCluster(self.directory / "cluster", java, self._cluster_slots, jars, options)
+        self._cluster.start(hold=(self._lock.fileno(),))
+        self._report(f"Flink cluster at {self._cluster.url}")
+
     def _remove_leftovers(self) -> None:
         """Empty the directory, but for the lock that we hold."""
         try:
@@ -175,6 +213,8 @@ class EmbeddedStack:
             self._dagster.stop()
         if self._job is not None:
             self._job.kill()
+        if self._cluster is not None:
+            self._cluster.stop()
         if self._broker is not None:
             self._broker.stop()
         if self._s3 is not None:

@@ -28,10 +28,10 @@ _UNKNOWN_TOPIC_CODES = (
 )
 
 
-def cluster_id_of(bootstrap_servers: str) -> str | None:
+def cluster_id_of(bootstrap_servers: str, properties: Mapping[str, str] | None = None) -> str | None:
     """The id of the cluster that answers there, or None when none answers within two seconds."""
     try:
-        found = _admin(bootstrap_servers).list_topics(timeout=_PROBE_SECONDS).cluster_id
+        found = _admin(bootstrap_servers, properties).list_topics(timeout=_PROBE_SECONDS).cluster_id
     except KafkaException:
         return None
     return str(found) if found else None

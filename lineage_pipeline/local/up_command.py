@@ -22,7 +22,8 @@ _POLL_SECONDS = 0.5
 @click.command("up")
 @click.option("--parallelism", type=click.IntRange(1, 128), default=1, show_default=True, help="Of the Flink job.")
 @click.option("--s3", is_flag=True, help="Keep the lake on an embedded S3 server instead of in directories.")
-def up_command(parallelism: int, s3: bool) -> None:
+@click.option("--cluster", is_flag=True, help="Run the job on a Flink cluster; what dies of it is started again.")
+def up_command(parallelism: int, s3: bool, cluster: bool) -> None:
     """Run broker, producer at RATE_PER_SEC, Flink job and Dagster until Ctrl-C; state is kept under .lineage/up.
 
     Example: RATE_PER_SEC=100 lineage up
@@ -33,7 +34,11 @@ def up_command(parallelism: int, s3: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
     stack = EmbeddedStack(
-        Path(STATE_DIRECTORY) / "up", os.environ, lambda line: console.print(line, soft_wrap=True), s3=s3
+        Path(STATE_DIRECTORY) / "up",
+        os.environ,
+        lambda line: console.print(line, soft_wrap=True),
+        s3=s3,
+        cluster_slots=parallelism if cluster else 0,
     )
     with stack:
         stack.start_job("--parallelism", str(parallelism))
@@ -76,7 +81,9 @@ def _watch(stack: EmbeddedStack, producing: _Producing, stop: threading.Event) -
     while not stop.wait(_POLL_SECONDS):
         if producing.failure is not None:
             raise producing.failure
-        if stack.job.process is None or stack.job.process.poll() is not None:
+        if stack.cluster is not None:
+            stack.revive_cluster()
+        elif stack.job.process is None or stack.job.process.poll() is not None:
             raise JobError(f"the Flink job ended: {stack.job.last_words()}")
         broker = stack.broker.process
         if broker is None or broker.poll() is not None:

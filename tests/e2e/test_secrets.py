@@ -9,6 +9,14 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.java import Java
@@ -37,12 +45,16 @@ def sasl_pipeline(
         "controller.quorum.voters": f"1@{HOST}:{controller}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
         "sasl.enabled.mechanisms": "PLAIN",
+        # the job has the rights of docs/operations.md and no others
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
         # a properties file takes one level of backslashes away
         "listener.name.sasl_plaintext.plain.sasl.jaas.config": module.replace("\\", "\\\\"),
     }
     with KafkaBroker(tmp_path / "broker", java, kafka_jars, properties=properties, port=clients) as broker:
         (tmp_path / "pipeline").mkdir()
         topic = new_topic(broker.bootstrap_servers, topic_name(), 2)
+        _grant_read(broker.bootstrap_servers, topic, f"{topic}-job")
         made = Pipeline(
             broker.bootstrap_servers,
             topic,
@@ -83,6 +95,16 @@ def _login(port: int) -> dict[str, object]:
             "sasl.password": {"env": "JOB_PASSWORD"},
         },
     }
+
+
+def _grant_read(bootstrap_servers: str, topic: str, group: str) -> None:
+    bindings = [
+        AclBinding(kind, name, ResourcePatternType.LITERAL, "User:job", "*", AclOperation.READ, AclPermissionType.ALLOW)
+        for kind, name in ((ResourceType.TOPIC, topic), (ResourceType.GROUP, group))
+    ]
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})  # it must live until the answers are there
+    for done in admin.create_acls(bindings).values():
+        done.result(30)
 
 
 def _all_that_flink_answers(pipeline: Pipeline) -> bytes:
