@@ -29,8 +29,8 @@ def test_the_packaged_lock_holds_the_connectors_of_the_job():
 
 def test_a_classifier_is_part_of_coordinates_and_path():
     (jar,) = locked_jars("s3proxy")
-    assert jar.coordinates == "org.gaul:s3proxy:3.1.0:jar-with-dependencies"
-    assert str(jar.path) == "org/gaul/s3proxy/3.1.0/s3proxy-3.1.0-jar-with-dependencies.jar"
+    assert jar.coordinates == "org.gaul:s3proxy:4.0.0:jar-with-dependencies"
+    assert str(jar.path) == "org/gaul/s3proxy/4.0.0/s3proxy-4.0.0-jar-with-dependencies.jar"
 
 
 def test_what_is_written_is_what_is_read():
