@@ -171,7 +171,7 @@ class _Look:
 
         What the log no longer holds cannot be written any more, so waiting for it would be for ever.
         """
-        if self.offsets is None or self.high_watermark is None:
+        if self.offsets is None:
             return
         committed = [seen.committed or 0 for _, seen in self._observations(self.evidence.rules.settle)]
         due = max([self.index_end, self.offsets.log_start or 0, *committed])

@@ -332,6 +332,14 @@ def test_an_inexact_window_is_unknown_and_with_the_broker_no_loss() -> None:
     assert report["totals"]["unknown"] == report["totals"]["expected"] - report["totals"]["actual"] == 10
 
 
+def test_what_the_log_lost_behind_an_earlier_look_is_never_indexed_unless_a_person_took_it_on() -> None:
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20), accepted=((17, 18),)))
+    cut = replace(evidence, memory=replace(evidence.memory, truncated={0: RangeSet.of((15, 20))}))
+    report = audit(cut).to_json()
+    assert report["verdict"] == "undetermined"
+    assert kinds(report) == {("unknown", "incarnation", 15, 17), ("unknown", "incarnation", 18, 20)}
+
+
 SHORT = World(
     rows=(Row(0, 0, 10, count=8), Row(0, 10, 20)),
     log=(0, 20, 20),
