@@ -13,50 +13,72 @@ What is bounded: a length is compared with the bytes left before anything is tak
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lineage_pipeline.core.avro_nested import json_reader
 from lineage_pipeline.core.avro_scalars import Reader, read_null, scalar_reader, union_reader
 from lineage_pipeline.core.avro_schema import AvroType
 from lineage_pipeline.core.record_values import Undecodable
 
-_NESTED: Final = frozenset({"record", "array", "map", "union"})
+NESTED: Final = frozenset({"record", "array", "map", "union"})
 
 
-def record_reader(record: AvroType) -> Callable[[bytes], list[Any]]:
-    """Make the reader of whole payloads: one value per top-level field, in the schema's order.
+class RowReader(Protocol):
+    """From a payload, and where the record begins in it, to the values of one row."""
+
+    def __call__(self, payload: bytes, position: int = 0, /) -> list[Any]:
+        """Raise Undecodable for what is not exactly one record."""
+        ...
+
+
+def record_reader(record: AvroType) -> RowReader:
+    """Make the reader of records that reach to their payload's end: one value per top-level field, in schema order.
 
     It raises Undecodable for a payload that is not exactly one record of this type. Values: int, float, bool, bytes,
     str, None; int also for dates and times (in the schema's unit); Decimal for decimals of up to 38 digits and text
     beyond; JSON text for nested values.
     """
-    names = [name for name, _ in record.fields]
-    readers = [_column_reader(avro_type) for _, avro_type in record.fields]
+    return row_reader([(name, column_reader(avro_type)) for name, avro_type in record.fields])
 
-    def read(payload: bytes) -> list[Any]:
+
+def row_reader(fields: list[tuple[str, Reader]]) -> RowReader:
+    """Make the reader of the fields' values one after the other; an error names its field."""
+    names = [name for name, _ in fields]
+    readers = [reader for _, reader in fields]
+
+    def read(payload: bytes, position: int = 0, /) -> list[Any]:
         row: list[Any] = []
-        position = 0
         try:
             for reader in readers:
                 value, position = reader(payload, position)
                 row.append(value)
-        except IndexError:
-            raise Undecodable("truncated", f"the payload ends in field {names[len(row)]!r}") from None
-        except UnicodeDecodeError as error:
-            raise Undecodable("invalid-utf8", f"field {names[len(row)]!r}: {error.reason}") from None
-        except Undecodable as error:
-            raise Undecodable(error.error_class, f"field {names[len(row)]!r}: {error.detail}") from None
+        except (IndexError, UnicodeDecodeError, Undecodable) as error:
+            raise field_error(names[len(row)], error) from None
         if position != len(payload):
-            raise Undecodable("trailing-bytes", f"{len(payload) - position} bytes follow the record")
+            raise trailing(payload, position)
         return row
 
     return read
 
 
-def _column_reader(avro_type: AvroType) -> Reader:
+def field_error(name: str, error: IndexError | UnicodeDecodeError | Undecodable) -> Undecodable:
+    """What a scalar's or nested value's reader raised, with the field's name."""
+    if isinstance(error, Undecodable):
+        return error if error.placed else Undecodable(error.error_class, f"field {name!r}: {error.detail}")
+    if isinstance(error, UnicodeDecodeError):
+        return Undecodable("invalid-utf8", f"field {name!r}: {error.reason}")
+    return Undecodable("truncated", f"the payload ends in field {name!r}")
+
+
+def trailing(payload: bytes, position: int) -> Undecodable:
+    """The error of a payload that goes on behind its record."""
+    return Undecodable("trailing-bytes", f"{len(payload) - position} bytes follow the record")
+
+
+def column_reader(avro_type: AvroType) -> Reader:
+    """The reader of one column's value."""
     inner, nullable = avro_type.unwrapped()
-    if inner.kind in _NESTED:
+    if inner.kind in NESTED:
         return json_reader(avro_type)
     reader = scalar_reader(inner)
     if avro_type.kind != "union" or not nullable:

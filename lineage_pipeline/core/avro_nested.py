@@ -22,17 +22,29 @@ from lineage_pipeline.core.record_values import (
 
 def json_reader(avro_type: AvroType) -> Reader:
     """Read a nested value as JSON text; NULL stays NULL."""
-    compiled: dict[int, _Nested] = {}
-    nested = _nested_reader(avro_type, compiled)
+    return as_json(nested_reader(avro_type, {}))
+
+
+def as_json(nested: Nested) -> Reader:
+    """The value that `nested` reads, as JSON text; NULL stays NULL."""
 
     def read(payload: bytes, position: int) -> tuple[str | None, int]:
-        value, position = nested(payload, position, _Budget(len(payload)))
+        value, position = nested(payload, position, Budget(len(payload)))
         return (None if value is None else json_text(value, len(payload))), position
 
     return read
 
 
-class _Budget:
+def unread(nested: Nested) -> Reader:
+    """Passes over the value that `nested` reads, with the same bounds and checks."""
+
+    def read(payload: bytes, position: int) -> tuple[None, int]:
+        return None, nested(payload, position, Budget(len(payload)))[1]
+
+    return read
+
+
+class Budget:
     """What one nested value may still use."""
 
     __slots__ = ("depth", "values")
@@ -42,42 +54,58 @@ class _Budget:
         self.depth = MAX_DEPTH
 
     def enter(self) -> None:
+        """Go one deeper. Raises Undecodable at the bottom, as the next does when nothing is left."""
         self.depth -= 1
         if self.depth < 0:
             raise Undecodable("too-deep", f"nested more than {MAX_DEPTH} deep")
 
     def leave(self) -> None:
+        """Come up again."""
         self.depth += 1
 
     def take(self, count: int) -> None:
+        """Use up that many values."""
         self.values -= count
         if self.values < 0:
             raise Undecodable("too-large", "more nested values than a payload of this size may hold")
 
 
-_Nested = Callable[[bytes, int, _Budget], tuple[Any, int]]
+# Like a Reader, but of any type and within a budget; gives the value as it stands inside JSON text.
+Nested = Callable[[bytes, int, Budget], tuple[Any, int]]
 
 
-def _nested_reader(avro_type: AvroType, compiled: dict[int, _Nested]) -> _Nested:
+def nested_reader(avro_type: AvroType, compiled: dict[int, Nested]) -> Nested:
+    """Read any value as it stands inside JSON text; `compiled` collects readers of records, by their type's id()."""
     if avro_type.kind == "record":
         return _nested_record(avro_type, compiled)
     if avro_type.kind == "union":
         return _nested_union(avro_type, compiled)
     if avro_type.kind in ("array", "map"):
         assert avro_type.items is not None
-        item = _nested_reader(avro_type.items, compiled)
-        return _blocks_reader(item, keyed=avro_type.kind == "map")
-    reader = scalar_reader(avro_type)
-    plain = _JSON_SCALARS.get("decimal" if avro_type.logical == "decimal" else avro_type.kind)
-    if plain is None or avro_type.logical == "uuid":
+        item = nested_reader(avro_type.items, compiled)
+        return blocks_reader(item, keyed=avro_type.kind == "map")
+    return nested_scalar(scalar_reader(avro_type), avro_type)
+
+
+def nested_scalar(reader: Reader, avro_type: AvroType) -> Nested:
+    """What `reader` reads as a column's value of this scalar type, as it stands inside JSON text."""
+    plain = json_scalar(avro_type)
+    if plain is None:
         return lambda payload, position, _budget: reader(payload, position)
 
-    def read(payload: bytes, position: int, budget: _Budget) -> tuple[Any, int]:
+    def read(payload: bytes, position: int, budget: Budget) -> tuple[Any, int]:
         del budget
         value, position = reader(payload, position)
         return plain(value), position
 
     return read
+
+
+def json_scalar(avro_type: AvroType) -> Callable[[Any], Any] | None:
+    """From a column's value of this scalar type to the value inside JSON text; None where they are the same."""
+    if avro_type.logical == "uuid":
+        return None
+    return _JSON_SCALARS.get("decimal" if avro_type.logical == "decimal" else avro_type.kind)
 
 
 _JSON_SCALARS: Final[dict[str, Callable[[Any], Any]]] = {
@@ -87,12 +115,12 @@ _JSON_SCALARS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-def _nested_record(avro_type: AvroType, compiled: dict[int, _Nested]) -> _Nested:
+def _nested_record(avro_type: AvroType, compiled: dict[int, Nested]) -> Nested:
     if id(avro_type) in compiled:
         return compiled[id(avro_type)]
-    fields: list[tuple[str, _Nested]] = []
+    fields: list[tuple[str, Nested]] = []
 
-    def read(payload: bytes, position: int, budget: _Budget) -> tuple[Any, int]:
+    def read(payload: bytes, position: int, budget: Budget) -> tuple[Any, int]:
         budget.enter()
         budget.take(1 + len(fields))
         value = {}
@@ -102,15 +130,15 @@ def _nested_record(avro_type: AvroType, compiled: dict[int, _Nested]) -> _Nested
         return value, position
 
     compiled[id(avro_type)] = read  # before the fields: they may hold this record again
-    fields.extend((name, _nested_reader(one, compiled)) for name, one in avro_type.fields)
+    fields.extend((name, nested_reader(one, compiled)) for name, one in avro_type.fields)
     return read
 
 
-def _nested_union(avro_type: AvroType, compiled: dict[int, _Nested]) -> _Nested:
-    branches = [(branch.label, _nested_reader(branch, compiled)) for branch in avro_type.branches]
+def _nested_union(avro_type: AvroType, compiled: dict[int, Nested]) -> Nested:
+    branches = [(branch.label, nested_reader(branch, compiled)) for branch in avro_type.branches]
     tagged = sum(label != "null" for label, _ in branches) > 1
 
-    def read(payload: bytes, position: int, budget: _Budget) -> tuple[Any, int]:
+    def read(payload: bytes, position: int, budget: Budget) -> tuple[Any, int]:
         index, position = read_long(payload, position)
         if not 0 <= index < len(branches):
             raise Undecodable("bad-union-branch", f"branch {index} of {len(branches)}")
@@ -121,11 +149,11 @@ def _nested_union(avro_type: AvroType, compiled: dict[int, _Nested]) -> _Nested:
     return read
 
 
-def _blocks_reader(item: _Nested, *, keyed: bool) -> _Nested:
-    """Arrays and maps: blocks of items, until an empty one."""
+def blocks_reader(item: Nested, *, keyed: bool) -> Nested:
+    """Read an array, or `keyed` a map: blocks of items, until an empty one."""
     add = _map_adder(item) if keyed else _list_adder(item)
 
-    def read(payload: bytes, position: int, budget: _Budget) -> tuple[Any, int]:
+    def read(payload: bytes, position: int, budget: Budget) -> tuple[Any, int]:
         budget.enter()
         values: Any = {} if keyed else []
         count, end, position = _block_header(payload, position)
@@ -153,11 +181,11 @@ def _block_header(payload: bytes, position: int) -> tuple[int, int | None, int]:
     return -count, position + size, position
 
 
-_Adder = Callable[[bytes, int, _Budget, Any], int]
+_Adder = Callable[[bytes, int, Budget, Any], int]
 
 
-def _list_adder(item: _Nested) -> _Adder:
-    def add(payload: bytes, position: int, budget: _Budget, into: list[Any]) -> int:
+def _list_adder(item: Nested) -> _Adder:
+    def add(payload: bytes, position: int, budget: Budget, into: list[Any]) -> int:
         value, position = item(payload, position, budget)
         into.append(value)
         return position
@@ -165,8 +193,8 @@ def _list_adder(item: _Nested) -> _Adder:
     return add
 
 
-def _map_adder(item: _Nested) -> _Adder:
-    def add(payload: bytes, position: int, budget: _Budget, into: dict[str, Any]) -> int:
+def _map_adder(item: Nested) -> _Adder:
+    def add(payload: bytes, position: int, budget: Budget, into: dict[str, Any]) -> int:
         key, position = read_string(payload, position)
         if key in into:
             raise Undecodable("duplicate-key", f"map key {shown(key)} occurs twice")

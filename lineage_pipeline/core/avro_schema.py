@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,6 +44,11 @@ class AvroType:
     precision: int = 0
     scale: int = 0
     fields: tuple[tuple[str, AvroType], ...] = field(default=(), repr=False)
+    # What resolving another schema to this one needs: see avro_resolution.py.
+    defaults: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of fields that have one, as JSON
+    field_aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    aliases: tuple[str, ...] = ()  # further full names of a record, enum or fixed
+    default_symbol: str | None = None  # of an enum
     branches: tuple[AvroType, ...] = field(default=(), repr=False)
     items: AvroType | None = field(default=None, repr=False)  # of an array; the values of a map
 
@@ -51,6 +56,16 @@ class AvroType:
     def label(self) -> str:
         """The name under which a union's branch is written in Avro's JSON encoding."""
         return self.name or self.kind
+
+    @property
+    def words(self) -> str:
+        """The type for people, such as `long (timestamp-millis)`."""
+        if self.kind == "union":
+            return "union of " + ", ".join(branch.label for branch in self.branches)
+        base = f"{self.kind} {self.name}".strip()
+        if self.logical == "decimal":
+            return f"{base} (decimal {self.precision}, {self.scale})"
+        return f"{base} ({self.logical})" if self.logical else base
 
     def unwrapped(self) -> tuple[AvroType, bool]:
         """The type without its nullable union, and whether NULL is a value of it."""
@@ -67,22 +82,41 @@ def parse_record(schema: str | Mapping[str, Any]) -> tuple[AvroType, str]:
     The canonical text keeps everything (logical types too), sorts keys and drops blanks, so that equal schemas have
     equal texts. Raises SchemaError if it is no record schema, or not a valid one.
     """
+    record, text = _parsed(_Parser(), schema)
+    if record.kind != "record":
+        raise SchemaError(f"the schema's top level is {record.kind!r}, a table needs a record: wrap it in one")
+    return record, text
+
+
+def parse_type(schema: str, references: Sequence[str] = ()) -> AvroType:
+    """Read any Avro schema from its JSON text; it may use the named types of `references`, each of the ones before it.
+
+    A bare name counts as JSON, as registries write it: both `"string"` and `string` are the type string. Raises
+    SchemaError if one of the texts is no valid schema.
+    """
+    parser = _Parser()
+    for reference in references:
+        _parsed(parser, reference)
+    return _parsed(parser, f'"{schema}"' if schema in PRIMITIVES else schema)[0]
+
+
+def _parsed(parser: _Parser, schema: str | Mapping[str, Any]) -> tuple[AvroType, str]:
     parsed: Any = schema
-    if isinstance(schema, str):
-        try:
-            parsed = json.loads(schema)
-        except ValueError as error:
-            raise SchemaError(f"the schema is not JSON ({error}): give the text of an .avsc file") from None
     try:
-        record = _Parser().parse(parsed, "")
-        text = json.dumps(parsed, sort_keys=True, separators=(",", ":"))
+        if isinstance(schema, str):
+            parsed = _loaded(schema)
+        return parser.parse(parsed, ""), json.dumps(parsed, sort_keys=True, separators=(",", ":"))
     except RecursionError:
         raise SchemaError("the schema is nested too deeply: use named types") from None
     except (TypeError, ValueError) as error:
         raise SchemaError(f"the schema is not plain JSON ({error})") from None
-    if record.kind != "record":
-        raise SchemaError(f"the schema's top level is {record.kind!r}, a table needs a record: wrap it in one")
-    return record, text
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SchemaError(f"the schema is not JSON ({error}): give the text of an .avsc file") from None
 
 
 class _Parser:
@@ -134,19 +168,21 @@ class _Parser:
         if full in self.named:
             raise SchemaError(f"type {full!r} is defined twice: define it once and use its name afterwards")
         avro_type = self.named[full] = AvroType("record" if kind == "error" else kind, name=full)
+        avro_type.aliases = tuple(_full_name(alias, full.rpartition(".")[0]) for alias in _aliases(schema, full))
         if kind == "enum":
             avro_type.symbols = _symbols(schema, full)
+            avro_type.default_symbol = _default_symbol(schema, avro_type)
         elif kind == "fixed":
             avro_type.size = _size(schema, full)
             _with_logical(avro_type, schema)
         else:
-            avro_type.fields = self._fields(schema, full)
+            declared = _declared_fields(schema, full)
+            avro_type.fields = self._fields(declared, full)
+            avro_type.defaults = {one["name"]: one["default"] for one in declared if "default" in one}
+            avro_type.field_aliases = {one["name"]: _aliases(one, one["name"]) for one in declared if "aliases" in one}
         return avro_type
 
-    def _fields(self, schema: Mapping[str, Any], full: str) -> tuple[tuple[str, AvroType], ...]:
-        declared = schema.get("fields")
-        if not isinstance(declared, list) or not all(isinstance(one, Mapping) for one in declared):
-            raise SchemaError(f"record {full!r} has no list of fields: give 'fields'")
+    def _fields(self, declared: list[Mapping[str, Any]], full: str) -> tuple[tuple[str, AvroType], ...]:
         fields = []
         for one in declared:
             name = one.get("name")
@@ -170,6 +206,20 @@ def _field_type(declared: Mapping[str, Any]) -> Any:
     return declared["type"]
 
 
+def _declared_fields(schema: Mapping[str, Any], full: str) -> list[Mapping[str, Any]]:
+    declared = schema.get("fields")
+    if not isinstance(declared, list) or not all(isinstance(one, Mapping) for one in declared):
+        raise SchemaError(f"record {full!r} has no list of fields: give 'fields'")
+    return declared
+
+
+def _aliases(declared: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    aliases = declared.get("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(one, str) and one for one in aliases):
+        raise SchemaError(f"the aliases of {name!r} are {aliases!r}: give a list of names")
+    return tuple(aliases)
+
+
 def _full_name(name: str, namespace: str) -> str:
     return name if "." in name or not namespace else f"{namespace}.{name}"
 
@@ -181,6 +231,13 @@ def _symbols(schema: Mapping[str, Any], full: str) -> tuple[str, ...]:
     if len(set(symbols)) < len(symbols):
         raise SchemaError(f"enum {full!r} has a symbol twice: remove one")
     return tuple(symbols)
+
+
+def _default_symbol(schema: Mapping[str, Any], enum: AvroType) -> str | None:
+    default = schema.get("default")
+    if default is not None and default not in enum.symbols:
+        raise SchemaError(f"enum {enum.name!r} has the default {default!r}, which is none of its symbols: correct it")
+    return default
 
 
 def _size(schema: Mapping[str, Any], full: str) -> int:

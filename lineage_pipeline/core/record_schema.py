@@ -175,7 +175,7 @@ def _column(name: str, avro_type: AvroType, position: int, next_slot: int) -> Co
     return Column(
         name=name,
         kind=kind,
-        source_type=_words(inner),
+        source_type=inner.words,
         nullable=nullable,
         transport_name=f"f{position}",
         transport_type=transport,
@@ -198,15 +198,6 @@ def _types(avro_type: AvroType) -> tuple[str, str, str]:
     elif avro_type.logical in _TYPES:
         kind = avro_type.logical
     return kind, *_TYPES[kind]
-
-
-def _words(avro_type: AvroType) -> str:
-    if avro_type.kind == "union":
-        return "union of " + ", ".join(branch.label for branch in avro_type.branches)
-    base = f"{avro_type.kind} {avro_type.name}".strip()
-    if avro_type.logical == "decimal":
-        return f"{base} (decimal {avro_type.precision}, {avro_type.scale})"
-    return f"{base} ({avro_type.logical})" if avro_type.logical else base
 
 
 def _check_names(names: list[str]) -> None:

@@ -22,6 +22,8 @@ ERROR_CLASSES: Final = frozenset(
         "bad-boolean",  # a boolean byte other than 0 and 1
         "bad-decimal",  # bytes or text that are no decimal number
         "bad-enum",  # not a symbol of the enum
+        "bad-magic-byte",  # the payload does not begin as a registry's serializers write it
+        "bad-schema",  # the schema that the record names is no Avro schema that can be used
         "bad-union-branch",  # no such branch
         "bad-uuid",  # text that is no UUID, where the schema says fixed(16)
         "duplicate-key",  # a map or JSON object has a key twice: one value would be lost
@@ -31,11 +33,14 @@ ERROR_CLASSES: Final = frozenset(
         "missing-field",
         "negative-length",
         "out-of-memory",
+        "registry-unavailable",  # the schema registry did not answer in time: decode the record again later
         "out-of-range",  # a number that its type, or the SQL type of its column, cannot hold
         "too-deep",
         "too-large",
         "trailing-bytes",  # the record ended, the payload did not
         "truncated",  # the payload ended, the record did not; also every length beyond the payload's end
+        "unknown-schema",  # the schema registry answered that it has no schema of the record's id
+        "unresolvable",  # the schema the record was written with cannot be read as the table's
         "wrong-type",
     }
 )
@@ -68,12 +73,16 @@ _SHOWN_LENGTH: Final = 60
 
 
 class Undecodable(Exception):  # noqa: N818 - it says what the record is; it ends in a quarantine row, not at the user
-    """One record cannot be decoded. Never leaves the decoder, hence no part of the tree in errors.py."""
+    """One record cannot be decoded. Never leaves the decoder, hence no part of the tree in errors.py.
 
-    def __init__(self, error_class: str, detail: str) -> None:
+    `placed`: the detail names its field already.
+    """
+
+    def __init__(self, error_class: str, detail: str, *, placed: bool = False) -> None:
         super().__init__(error_class, detail)
         self.error_class = error_class
         self.detail = detail
+        self.placed = placed
 
 
 def check_range(kind: str, value: int) -> int:
