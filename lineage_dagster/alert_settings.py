@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lineage_pipeline.errors import SettingsError
-from lineage_pipeline.settings import SecretReference
+from lineage_pipeline.secret_reference import SecretReference
 
 ReportedLevel = Literal["warning", "undetermined", "loss"]
 

@@ -17,6 +17,10 @@
     ├── BrokerError                          Kafka could not be asked, refused, or gave a senseless answer
     │   └── UnknownTopicError                Kafka answered that the topic does not exist
     ├── AlertError                           a message could not be delivered, or its receiver is refused
+    ├── RegistryError                        the schema registry could not be asked, or refused
+    │   ├── RegistryDownError                it did not answer
+    │   ├── RegistryRefusedError             it answered, but not as it should: wrong path, user or rights
+    │   └── UnknownSchemaError               it answered that it has no such schema
     └── JobError                             the Flink job cannot start or has failed
         └── StartRefusedError                starting would lose or double records: a person decides
 
@@ -101,6 +105,22 @@ class UnknownTopicError(BrokerError):
 
 class AlertError(LineageError):
     """A message or the dead-man ping could not be delivered, or must not be sent to that address."""
+
+
+class RegistryError(LineageError):
+    """The schema registry could not be asked, refused the request, or gave an answer that makes no sense."""
+
+
+class RegistryDownError(RegistryError):
+    """The schema registry did not answer: nobody listens, or not in time."""
+
+
+class RegistryRefusedError(RegistryError):
+    """The schema registry answered, but refused: its address, the user or the user's rights are wrong."""
+
+
+class UnknownSchemaError(RegistryError):
+    """The schema registry answered that it has no schema of that id."""
 
 
 class JobError(LineageError):

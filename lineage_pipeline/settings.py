@@ -18,21 +18,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import LakeFiles
+from lineage_pipeline.registry_settings import RegistrySettings
+from lineage_pipeline.secret_reference import SecretReference, is_secret
 
 CONFIG_NAME = "lineage.yaml"
 EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
 DEFAULT_LAKE = "s3://flink-data"
-_NOT_IN_FILES = {"aws", "selected", "references"}  # they come from the environment alone
+_NOT_IN_FILES = {"aws", "selected", "references", "registry_secrets"}  # they come from the environment alone
 MAX_CONFIG_BYTES = 1_000_000  # a settings file is small; anything larger is a mistake or an attack
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_SECRET_KEY = re.compile(
-    r"password|passphrase|secret|token|jaas|credential|access_key|\.pem$|keystore\.key$", re.IGNORECASE
-)
-_NO_SECRET = (".url", ".location", ".file", "_FILE")  # where something is, not what it is
 # environment variable -> (where it goes, key); the topic's own values apply to the selected topic
 _ENVIRONMENT = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
+    "SCHEMA_REGISTRY_URL": ("schema_registry", "url"),
     "RATE_PER_SEC": ("", "rate_per_sec"),
     "CHECKPOINT_INTERVAL": ("", "checkpoint_interval"),
     "FLINK_REST_URL": ("", "flink_rest_url"),
@@ -55,32 +54,6 @@ TopicName = Annotated[str, AfterValidator(_legal_topic)]
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SecretReference(_Model):
-    """Where a secret is, never the secret: `{env: NAME}` or `{file: PATH}`."""
-
-    env: str | None = None
-    file: Path | None = None
-
-    def resolve(self, environ: Mapping[str, str]) -> SecretStr:
-        """The secret itself. Raises SettingsError when the variable or file is not there."""
-        if self.env is not None:
-            if self.env not in environ:
-                raise SettingsError(
-                    f"the environment variable {self.env} is not set, but the settings refer to it: export it"
-                )
-            return SecretStr(environ[self.env])
-        if self.file is not None:
-            try:
-                return SecretStr(self.file.read_text().strip())
-            except UnicodeDecodeError:
-                raise SettingsError(f"the secret file {self.file} cannot be read as text: write UTF-8") from None
-            except OSError as error:
-                raise SettingsError(
-                    f"the secret file {self.file} cannot be read ({error.strerror}): check path and rights"
-                ) from None
-        raise SettingsError("a secret reference needs `env: NAME` or `file: PATH`")
 
 
 class Paths(_Model):
@@ -121,8 +94,9 @@ class TopicSettings(_Model):
     paths: Paths
     group: str = "flink-lineage"
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
-    format: Literal["avro", "json", "raw"] = "avro"
-    # Path of an Avro schema (.avsc) or a JSON column list; None means the demo's two-field record for avro.
+    format: Literal["avro", "avro-confluent", "json", "raw"] = "avro"
+    # Path of an Avro schema (.avsc): the table's, whatever schemas records were written with. None means the demo's
+    # two-field record for avro and json.
     record_schema: Path | None = Field(default=None, alias="schema")
     settle: Annotated[int, Field(ge=1)] | None = None
     max_delay: Annotated[int, Field(ge=1)] = 900
@@ -141,12 +115,14 @@ class Settings(_Model):
     """Everything an entry point needs, resolved. `checkpoint_interval` in seconds, `rate_per_sec` in records/s."""
 
     kafka: KafkaSettings = KafkaSettings()
+    schema_registry: RegistrySettings | None = None
     topics: tuple[TopicSettings, ...]
     selected: str | None = None  # by KAFKA_TOPIC: the topic of commands that take one
     rate_per_sec: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     checkpoint_interval: Annotated[float, Field(ge=0.1, allow_inf_nan=False)] = 60.0
     flink_rest_url: str | None = None
     aws: dict[str, SecretStr] = {}
+    registry_secrets: tuple[SecretStr, ...] = ()  # those of schema_registry that this machine has
     alerts: dict[str, Any] = {}
 
     def topic(self, name: str | None = None) -> TopicSettings:
@@ -168,11 +144,8 @@ class Settings(_Model):
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be shown: to be cut out of what other software says."""
         named = {**self.kafka.properties, **self.aws}
-        return tuple(
-            value.get_secret_value()
-            for name, value in named.items()
-            if name in self.kafka.references or _is_secret(name)
-        )
+        found = [value for name, value in named.items() if name in self.kafka.references or is_secret(name)]
+        return tuple(value.get_secret_value() for value in (*found, *self.registry_secrets))
 
     def settle_seconds(self, topic: TopicSettings) -> float:
         """How old an observation must be before it counts; three checkpoint intervals unless set."""
@@ -205,11 +178,7 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     if any(names.count(name) > 1 for name in names):
         raise SettingsError(f"{path}: a topic is described twice among {', '.join(map(str, names))}: keep one of them")
     values = {**raw, "kafka": _kafka(raw.get("kafka") or {}, environ)}
-    path_overrides: dict[str, str] = {}
-    for variable, (section, key) in _ENVIRONMENT.items():
-        if environ.get(variable):
-            target = path_overrides if section == "paths" else values["kafka"] if section == "kafka" else values
-            target[key] = environ[variable]
+    path_overrides = _take_environment(values, environ)
     if path_overrides and len(topics) > 1 and selected is None:
         raise SettingsError("OUTPUT_PATH and its kin name one topic's paths: choose the topic with KAFKA_TOPIC")
     values["topics"] = [
@@ -218,10 +187,31 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     ]
     values["selected"] = selected
     values["aws"] = {name: value for name, value in environ.items() if name.startswith("AWS_") and value}
+    return _validated(values, str(path or "environment"), environ)
+
+
+def _take_environment(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Put the environment's values into `values`; returns the paths, which are one topic's."""
+    paths: dict[str, str] = {}
+    registry: dict[str, str] = {}
+    targets = {"paths": paths, "kafka": values["kafka"], "schema_registry": registry, "": values}
+    for variable, (section, key) in _ENVIRONMENT.items():
+        if environ.get(variable):
+            targets[section][key] = environ[variable]
+    given = values.get("schema_registry") or {}
+    if registry and isinstance(given, dict):
+        values["schema_registry"] = {**given, **registry}
+    return paths
+
+
+def _validated(values: dict[str, Any], source: str, environ: Mapping[str, str]) -> Settings:
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(f"{path or 'environment'}: {_first_problem(error)}") from None
+        raise SettingsError(f"{source}: {_first_problem(error)}") from None
+    if settings.schema_registry is None:
+        return settings
+    return settings.model_copy(update={"registry_secrets": settings.schema_registry.secrets(environ)})
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -296,17 +286,13 @@ def _resolved(properties: Any, environ: Mapping[str, str]) -> dict[str, SecretSt
                 raise SettingsError(
                     f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`"
                 ) from None
-        elif _is_secret(str(key)):
+        elif is_secret(str(key)):
             raise SettingsError(
                 f"kafka.properties.{key} is written out: refer to it instead, `{{env: NAME}}` or `{{file: PATH}}`"
             )
         else:
             resolved[key] = SecretStr(str(value).lower() if isinstance(value, bool) else str(value))
     return resolved
-
-
-def _is_secret(name: str) -> bool:
-    return bool(_SECRET_KEY.search(name)) and not name.endswith(_NO_SECRET)
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -321,6 +307,7 @@ def _first_problem(error: ValidationError) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "kafka": KafkaSettings,
+        "schema_registry": RegistrySettings,
         "topics": TopicSettings,
         "paths": Paths,
         "retention": Retention,

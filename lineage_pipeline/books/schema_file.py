@@ -16,6 +16,11 @@ def read_schema(topic: str, record_format: str, path: Path | None) -> RecordSche
     """
     if record_format == "raw":
         return record_schema("raw")
+    if path is None and record_format == "avro-confluent":
+        raise SchemaError(
+            f"topic {topic} has format avro-confluent and needs `schema:`, the file of the table's own schema: begin"
+            f" with the newest in the registry, /subjects/{topic}-value/versions/latest/schema"
+        )
     if path is None:
         text = resources.files("lineage_pipeline").joinpath("local/demo_record.avsc").read_text(encoding="utf-8")
     else:

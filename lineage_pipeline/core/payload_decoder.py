@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lineage_pipeline.core import avro_binary, json_record
+from lineage_pipeline.core.avro_confluent import FetchSchema, confluent_reader
 from lineage_pipeline.core.avro_schema import parse_record
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.core.record_values import Undecodable
+from lineage_pipeline.errors import SettingsError
 
 MAX_ERROR_LENGTH: Final = 500
 PayloadReader = Callable[[bytes], list[Any]]
@@ -20,8 +22,8 @@ PayloadReader = Callable[[bytes], list[Any]]
 class PayloadDecoder:
     """Decodes payload by payload. A payload that cannot be decoded is an error text, never an exception."""
 
-    def __init__(self, schema: RecordSchema) -> None:
-        self._read = payload_reader(schema.format, schema.text)
+    def __init__(self, schema: RecordSchema, fetch: FetchSchema | None = None) -> None:
+        self._read = payload_reader(schema.format, schema.text, fetch)
         self._nothing = [None] * len(schema.columns)
 
     def decode(self, payload: bytes | None) -> tuple[list[Any], str | None]:
@@ -37,12 +39,24 @@ class PayloadDecoder:
             return self._nothing, error_text(caught)
 
 
-def payload_reader(record_format: str, schema_text: str) -> PayloadReader:
-    """The reader of whole payloads of that format; it raises Undecodable, or anything else for a defect of its own."""
+def payload_reader(record_format: str, schema_text: str, fetch: FetchSchema | None = None) -> PayloadReader:
+    """The reader of whole payloads of that format; it raises Undecodable, or anything else for a defect of its own.
+
+    `fetch` gives the schemas that records of avro-confluent were written with. Raises SettingsError without it.
+    """
     if record_format == "raw":
         return lambda payload: [payload]
     record, _ = parse_record(schema_text)
-    return avro_binary.record_reader(record) if record_format == "avro" else json_record.record_reader(record)
+    if record_format == "json":
+        return json_record.record_reader(record)
+    if record_format == "avro":
+        return avro_binary.record_reader(record)
+    if fetch is None:
+        raise SettingsError(
+            "format avro-confluent needs the address of a schema registry: set `schema_registry: {url: ...}` in"
+            " lineage.yaml or SCHEMA_REGISTRY_URL"
+        )
+    return confluent_reader(record, fetch)
 
 
 def error_text(caught: Exception) -> str:

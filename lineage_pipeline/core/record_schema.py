@@ -39,11 +39,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from lineage_pipeline.core.avro_defaults import column_default
 from lineage_pipeline.core.avro_schema import AvroType, parse_record
 from lineage_pipeline.errors import SchemaError
 
-Format = Literal["avro", "json", "raw"]
-FORMATS: Final = ("avro", "json", "raw")
+Format = Literal["avro", "avro-confluent", "json", "raw"]
+FORMATS: Final = ("avro", "avro-confluent", "json", "raw")
 RAW_COLUMN: Final = "value"
 RESERVED_PREFIX: Final = "kafka_"
 PARTITION_COLUMNS: Final = frozenset({"dt", "hour"})  # kafka_topic is covered by the prefix
@@ -146,13 +147,15 @@ def record_schema(record_format: str, schema: str | Mapping[str, Any] = "") -> R
     """Build the schema of a topic's values.
 
     Args:
-        record_format: avro, json or raw.
-        schema: for avro and json an Avro record schema, as JSON text or parsed; nothing for raw.
+        record_format: avro, avro-confluent, json or raw.
+        schema: an Avro record schema, as JSON text or parsed; nothing for raw. For avro-confluent it is the table's;
+            those that records were written with are in the registry.
 
     Raises:
         SchemaError: the format is unknown, the schema is no valid record, or a field's name cannot be a column.
     """
-    if record_format not in FORMATS:
+    known: dict[str, Format] = {"avro": "avro", "avro-confluent": "avro-confluent", "json": "json", "raw": "raw"}
+    if record_format not in known:
         raise SchemaError(f"record format {record_format!r} is unknown: choose one of {', '.join(FORMATS)}")
     if record_format == "raw":
         if schema:
@@ -166,7 +169,9 @@ def record_schema(record_format: str, schema: str | Mapping[str, Any] = "") -> R
     for position, (name, avro_type) in enumerate(record.fields):
         slot = sum(column.nan_slot is not None for column in columns)
         columns.append(_column(name, avro_type, position, slot))
-    return RecordSchema("avro" if record_format == "avro" else "json", text, tuple(columns))
+    if record_format == "avro-confluent":
+        _check_defaults(record)
+    return RecordSchema(known[record_format], text, tuple(columns))
 
 
 def _column(name: str, avro_type: AvroType, position: int, next_slot: int) -> Column:
@@ -198,6 +203,16 @@ def _types(avro_type: AvroType) -> tuple[str, str, str]:
     elif avro_type.logical in _TYPES:
         kind = avro_type.logical
     return kind, *_TYPES[kind]
+
+
+def _check_defaults(record: AvroType) -> None:
+    """A default is needed only when a record lacks the field; but then it is too late to say that it is none."""
+    for name, avro_type in record.fields:
+        if name in record.defaults:
+            try:
+                column_default(avro_type, record.defaults[name])
+            except ValueError as error:
+                raise SchemaError(f"the default of field {name!r} cannot be used: {error}; correct it") from None
 
 
 def _check_names(names: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from lineage_pipeline.core.avro_confluent import FetchSchema
 from lineage_pipeline.core.payload_decoder import error_text, payload_reader
 from lineage_pipeline.core.record_schema import ERROR_FIELD, NANS_FIELD, record_schema
 from lineage_pipeline.core.record_values import Undecodable
@@ -22,20 +23,18 @@ MAX_BATCH_TEXT: Final = 256 * 1024 * 1024
 
 
 class Decoder:
-    """Decodes the values of one topic. Make it once per worker; it is pickled as (format, schema text).
+    """Decodes the values of one topic. Make it once per worker.
 
-    Raises SchemaError, when it is made, for what `record_schema` refuses.
+    `fetch` gives the schemas that records of avro-confluent were written with; what it raises is their error. Raises
+    SchemaError, when it is made, for what `record_schema` refuses.
     """
 
-    def __init__(self, record_format: str, schema_text: str = "") -> None:
+    def __init__(self, record_format: str, schema_text: str = "", fetch: FetchSchema | None = None) -> None:
         self.schema = record_schema(record_format, schema_text)
-        self._read = payload_reader(record_format, schema_text)
+        self._read = payload_reader(record_format, schema_text, fetch)
         self._width = len(self.schema.columns)
         self._floats = [at for at, column in enumerate(self.schema.columns) if column.nan_slot is not None]
         self._texts = [at for at, column in enumerate(self.schema.columns) if column.kind == "json"]
-
-    def __reduce__(self) -> tuple[type[Decoder], tuple[str, str]]:
-        return Decoder, (self.schema.format, self.schema.text)
 
     def decode(self, payloads: Iterable[bytes | None]) -> pd.DataFrame:
         """Decode a batch: one row per payload, columns as `schema.transport_fields`. Never raises for a payload.

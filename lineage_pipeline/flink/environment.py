@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.flink.file_systems import load_s3
 from lineage_pipeline.flink.tables import DECODE_FUNCTION, JobTables, create_tables, create_views
+from lineage_pipeline.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
     from pyflink.table import TableEnvironment
@@ -36,6 +37,7 @@ class JobConfig:
     schema: RecordSchema
     tables: JobTables = field(repr=False)
     checkpoint_interval: float
+    registry: RegistrySettings | None = None  # of the format avro-confluent
     parallelism: int = 1
     state_ttl: float = DEFAULT_STATE_TTL_SECONDS
     jars: tuple[Path, ...] = ()  # empty on a cluster whose lib/ holds them
@@ -55,6 +57,7 @@ def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None)
         "pipeline.name": config.name or config.topic,
         "execution.checkpointing.interval": f"{round(config.checkpoint_interval * 1000)} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.timeout": f"{round(_checkpoint_timeout(config))} s",
         "execution.checkpointing.unaligned.enabled": "false",  # the index's flush point must equal the data's cut
         "execution.checkpointing.dir": f"{checkpoints}/checkpoints",
         "execution.checkpointing.savepoint-dir": f"{checkpoints}/savepoints",
@@ -90,6 +93,11 @@ def flink_options(config: JobConfig, checkpoints: str, restore_from: str | None)
     if restore_from is not None:
         options["execution.state-recovery.path"] = restore_from
     return options
+
+
+def _checkpoint_timeout(config: JobConfig) -> float:
+    """Flink's own ten minutes, and the time a record may wait for the schema registry: waiting must fail nothing."""
+    return 600 + (config.registry.max_wait if config.registry is not None else 0)
 
 
 def _cluster_options(url: str) -> dict[str, str]:
@@ -137,17 +145,6 @@ def prepare_jvm(java_home: Path | None, log_dir: Path | None) -> None:
     os.environ.setdefault("LOG4J_PROPERTIES", str(Path(__file__).with_name("log4j.properties")))
 
 
-def hide_secrets(secrets: Iterable[str]) -> None:
-    """Take the variables that hold one of the `secrets` out of this process's environment, before the JVM inherits it.
-
-    Beam, under the Python operators, writes the whole environment to Flink's log. The job has its secrets from its
-    options.
-    """
-    hidden = set(secrets)
-    for name in [name for name, value in os.environ.items() if value in hidden]:
-        del os.environ[name]
-
-
 def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnvironment:
     """A table environment with the job's tables, views and decode function. Starts the JVM; no job runs yet."""
     from pyflink.common import Configuration  # noqa: PLC0415 - starts slowly, and only here it is needed
@@ -164,7 +161,7 @@ def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnv
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
     environment: TableEnvironment = TableEnvironment.create(settings)
     if config.schema.format != "raw":
-        environment.create_temporary_system_function(DECODE_FUNCTION, _decode_function(config.schema))
+        environment.create_temporary_system_function(DECODE_FUNCTION, _decode_function(config))
     for statement in [
         *create_tables(config.tables, config.schema),
         *create_views(config.schema, island_ttl_ms(config)),
@@ -178,10 +175,12 @@ def island_ttl_ms(config: JobConfig) -> int:
     return round(config.state_ttl * 1000) // 2
 
 
-def _decode_function(schema: RecordSchema) -> Any:
-    """The vectorised UDF; the worker rebuilds the decoder from (format, schema text)."""
+def _decode_function(config: JobConfig) -> Any:
+    """The vectorised UDF; the worker rebuilds the decoder. It holds references to the registry's secrets only."""
     from pyflink.table.udf import udf  # noqa: PLC0415 - imports pyflink, as does the next
 
     from lineage_pipeline.flink.decode_function import BatchDecode  # noqa: PLC0415
 
-    return udf(BatchDecode(schema.format, schema.text), result_type=schema.transport_type, func_type="pandas")
+    schema = config.schema
+    decode = BatchDecode(schema.format, schema.text, config.registry)
+    return udf(decode, result_type=schema.transport_type, func_type="pandas")

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 MAX_CAUSE = 600
 _CAUSE = re.compile(r"^\s*(?:Caused by: )?((?:[a-zA-Z_$][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error)\b.*)$", re.MULTILINE)
+# What a Python worker raised of our own tree: a sentence already.
+_OURS = re.compile(r"lineage_pipeline\.errors\.\w+: (.+)")
 _KNOWN = (
     (
         "OffsetOutOfRange",
@@ -40,6 +42,8 @@ _KNOWN = (
 def failure_sentence(topic: str, trace: str, secrets: Iterable[str] = ()) -> str:
     """One sentence for a Java stack trace: a known remedy and the root cause, without any of the `secrets`."""
     trace = redacted(trace, secrets)  # before anything is cut: half a secret would not be recognised
+    if ours := _OURS.search(trace):
+        return f"the job for {topic} failed: {ours[1].strip()[:MAX_CAUSE]}"
     causes = _CAUSE.findall(trace)
     root = (causes[-1] if causes else trace.strip().splitlines()[-1] if trace.strip() else "no reason given").strip()
     remedy = next((text.format(topic=topic) for mark, text in _KNOWN if mark in trace), None)

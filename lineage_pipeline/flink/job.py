@@ -25,7 +25,6 @@ from lineage_pipeline.flink.environment import (
     JobConfig,
     build_environment,
     flink_options,
-    hide_secrets,
     island_ttl_ms,
     prepare_jvm,
 )
@@ -33,7 +32,9 @@ from lineage_pipeline.flink.failures import failure_sentence
 from lineage_pipeline.flink.job_config import JobOptions, flink_uri, job_config
 from lineage_pipeline.flink.mini_cluster import MiniClusterJob
 from lineage_pipeline.flink.plan import compile_plan, plan_for, plan_hash
+from lineage_pipeline.flink.registry_check import check_registry
 from lineage_pipeline.flink.start import TopicStores, prepare_start
+from lineage_pipeline.flink.worker_environment import hide_secrets
 from lineage_pipeline.settings import Settings, TopicSettings
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def compiled_plan(settings: Settings, topic: TopicSettings, options: JobOptions)
 def _run_once(run: JobRun, stop: threading.Event, report: Report) -> tuple[str | None, bool]:
     """One execution; the savepoint, and whether this run was only to pass deleted records."""
     config = job_config(run.settings, run.topic, run.options)
+    if config.registry is not None:
+        check_registry(config.registry, report, on_workers_only=config.cluster_url is not None)
     name = plan_hash(config.schema, island_ttl_ms(config), version("apache-flink"))
     start, deployment = prepare_start(run.settings, run.topic, run.broker, run.request, name)
     _tell(start, deployment, report)

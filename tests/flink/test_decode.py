@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import pickle
 from collections.abc import Sequence
 from decimal import Context, Decimal
 from pathlib import Path
@@ -263,11 +262,6 @@ def test_raw_keeps_every_payload_as_it_is() -> None:
         {"value": b"\xff", "error": None},
         {"value": None, "error": None},
     ]
-
-
-def test_a_decoder_travels_as_its_format_and_schema() -> None:
-    decoder = pickle.loads(pickle.dumps(Decoder("avro", _schema(("x", "int")))))
-    assert _rows(decoder, [_long(5)]) == [{"x": 5, "error": None}]
 
 
 def test_bad_records_leave_their_neighbours_alone_and_keep_the_order() -> None:
