@@ -31,6 +31,7 @@ from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake
 from lineage_pipeline.replay import Progress as Tell
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.written_schemas import written_schemas
 
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -104,6 +105,7 @@ def repair_request(settings: Settings, topic: TopicSettings, books: str, by: str
             open_store(topic.paths.quarantine, settings.aws),
             audit.index.store,
             read_schema(topic.name, topic.format, topic.record_schema),
+            written_schemas(settings, topic, os.environ),
         ),
         cluster=Cluster(broker, KafkaRangeReader(settings.kafka.bootstrap_servers, settings.kafka.properties)),
         checkpoints=open_store(topic.paths.checkpoints, settings.aws),

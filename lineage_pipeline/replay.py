@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lineage_pipeline.books.broker_book import BrokerBook, KafkaRecord, OpenRangeReader, RangeReader
 from lineage_pipeline.books.object_store import ObjectStore
 from lineage_pipeline.books.table_files import TableWriter, data_schema, index_bytes, quarantine_schema
+from lineage_pipeline.core.avro_confluent import FetchSchema
 from lineage_pipeline.core.index_runs import RunBuilder
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.core.payload_decoder import PayloadDecoder
@@ -23,12 +24,13 @@ Progress = Callable[[int], None]  # called with the number of records just read
 
 @dataclass(frozen=True)
 class Lake:
-    """Where the three tables are, and what their records are."""
+    """Where the three tables are, and what their records are. `fetch`: schemas of a registry, see payload_decoder."""
 
     output: ObjectStore
     quarantine: ObjectStore
     offset_index: ObjectStore
     schema: RecordSchema
+    fetch: FetchSchema | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Replay:
         self._lake = lake
         self._cluster = cluster
         self._progress = progress
-        self._decoder = PayloadDecoder(lake.schema)
+        self._decoder = PayloadDecoder(lake.schema, lake.fetch)
 
     def run(self, tasks: tuple[Task, ...]) -> Iterator[Replayed]:
         """Write each task's objects. Raises BrokerError or StoreError; the tasks before are done then."""

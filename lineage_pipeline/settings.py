@@ -141,6 +141,15 @@ class Settings(_Model):
                 return topic
         raise SettingsError(f"topic {name!r} is not configured{_nearest(name, [topic.name for topic in self.topics])}")
 
+    def registry_for(self, topic: TopicSettings) -> RegistrySettings:
+        """The schema registry. Raises SettingsError when there is none, naming the topic that needs it."""
+        if self.schema_registry is None:
+            raise SettingsError(
+                f"topic {topic.name} has format {topic.format}, but there is no schema registry in the settings: set"
+                " `schema_registry: {url: ...}` in lineage.yaml or SCHEMA_REGISTRY_URL"
+            )
+        return self.schema_registry
+
     def secrets(self) -> tuple[str, ...]:
         """Values that must never be shown: to be cut out of what other software says."""
         named = {**self.kafka.properties, **self.aws}

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from lineage_pipeline.books.schema_file import read_schema
-from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS, JobConfig
 from lineage_pipeline.flink.file_systems import s3_options
 from lineage_pipeline.flink.kafka_options import source_options
 from lineage_pipeline.flink.tables import JobTables
-from lineage_pipeline.registry_settings import RegistrySettings
 from lineage_pipeline.settings import Settings, TopicSettings
 
 
@@ -49,7 +47,7 @@ def job_config(
         schema=read_schema(topic.name, topic.format, topic.record_schema),
         tables=tables,
         checkpoint_interval=settings.checkpoint_interval,
-        registry=_registry(settings, topic),
+        registry=settings.registry_for(topic) if topic.format == "avro-confluent" else None,
         parallelism=options.parallelism,
         state_ttl=options.state_ttl,
         jars=options.jars,
@@ -58,17 +56,6 @@ def job_config(
         s3_jars=options.s3_jars,
         s3_options=s3_options(settings) if options.s3_jars else {},
     )
-
-
-def _registry(settings: Settings, topic: TopicSettings) -> RegistrySettings | None:
-    if topic.format != "avro-confluent":
-        return None
-    if settings.schema_registry is None:
-        raise SettingsError(
-            f"topic {topic.name} has format avro-confluent, but there is no schema registry in the settings: set"
-            " `schema_registry: {url: ...}` in lineage.yaml or SCHEMA_REGISTRY_URL"
-        )
-    return settings.schema_registry
 
 
 def flink_uri(path: str) -> str:

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from lineage_pipeline.core.record_schema import record_schema
-from lineage_pipeline.flink.decode import Decoder
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java
 
@@ -144,13 +143,15 @@ def _run(folder: Path) -> None:
     from pyflink.table import EnvironmentSettings, TableEnvironment  # noqa: PLC0415
     from pyflink.table.udf import udf  # noqa: PLC0415
 
+    from lineage_pipeline.flink.decode_function import BatchDecode  # noqa: PLC0415
+
     schema = record_schema("avro", SCHEMA_TEXT)
-    decoder = Decoder(schema.format, schema.text)
     environment = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     for key, value in json.loads((folder / "options.json").read_text()).items():
         environment.get_config().set(key, value)
     environment.create_temporary_function(
-        "decode_value", udf(decoder.decode, result_type=schema.transport_type, func_type="pandas")
+        "decode_value",
+        udf(BatchDecode(schema.format, schema.text), result_type=schema.transport_type, func_type="pandas"),
     )
     options = (
         "'connector'='filesystem', 'format'='parquet', 'parquet.write.int64.timestamp'='true',"
