@@ -12,6 +12,13 @@ from lineage_dagster.alerts import alert_sensor
 from lineage_dagster.assets import audit_asset, audit_checks, external_assets
 from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.channels import Notifier
+from lineage_dagster.lake_assets import (
+    lake_files_asset,
+    lake_files_checks,
+    lake_files_job,
+    lake_files_schedule,
+    with_files,
+)
 from lineage_dagster.maintenance import maintenance_job, maintenance_schedule
 from lineage_dagster.summary import summary_asset, summary_job
 from lineage_dagster.triggers import audit_job, audit_schedule, full_audit_schedule, index_sensor, summary_schedule
@@ -29,17 +36,26 @@ def build_defs(
     assets: list[dg.AssetSpec | dg.AssetsDefinition] = [summary_asset(settings)]
     for topic in settings.topics:
         assets += [*external_assets(topic), audit_asset(topic, settings.settle_seconds(topic))]
+    files = with_files(settings)
+    assets += [lake_files_asset(topic, settings.settle_seconds(topic)) for topic in files]
     real = {
         "auditor": SettingsAuditor(settings),
         "notifier": Notifier(alert_settings(settings.alerts), environ or {}),
     }
     return dg.Definitions(
         assets=assets,
-        asset_checks=[audit_checks(topic) for topic in settings.topics],
-        jobs=[audit_job(settings), summary_job(settings), accept_job(), maintenance_job(settings)],
+        asset_checks=[
+            *(audit_checks(topic) for topic in settings.topics),
+            *(lake_files_checks(topic) for topic in files),
+        ],
+        jobs=[
+            *(audit_job(settings), summary_job(settings), accept_job(), maintenance_job(settings)),
+            *([lake_files_job(settings)] if files else []),
+        ],
         schedules=[
             *(audit_schedule(settings), full_audit_schedule(settings)),
             *(summary_schedule(), maintenance_schedule()),
+            *([lake_files_schedule(settings)] if files else []),
         ],
         sensors=[index_sensor(settings), alert_sensor(settings)],
         resources={**real, **(resources or {})},

@@ -25,6 +25,7 @@ from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import BrokerError, UsageError
 from lineage_pipeline.lake_request import lake_book
+from lineage_pipeline.lake_retention import by_retention
 from lineage_pipeline.reading_again import Rereading
 from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
@@ -154,18 +155,22 @@ def gather(
     """
     audited_at = now()
     index = remembering.read_index(audited_at, closed_days=closed_days) if remembering else read_index(request.index)
-    lake = _look_at_lake(request, audited_at)
+    lake = _book(request, request.lake).read(audited_at) if request.lake else LakeReading("not-consulted")
     broker = _ask(request)
     if remembering is not None:
         index, memory = remembering.recall(audited_at, index, broker)
+    memory = memory or Memory()
+    if request.lake is not None:
+        book = _book(request, request.lake)
+        lake = by_retention(book, request.index, lake, index.coverage, memory, audited_at)
     evidence = AuditEvidence(
         topic=request.index.topic,
         audited_at=audited_at,
         index=index,
         broker=broker,
         rules=request.rules,
-        memory=memory or Memory(),
-        lake=lake_evidence(lake, index.coverage, memory or Memory()),
+        memory=memory,
+        lake=lake_evidence(lake, index.coverage, memory),
     )
     if request.broker is None or request.reader is None:
         return evidence
@@ -209,12 +214,9 @@ def _settle(since: datetime, request: AuditRequest, now: Clock, wait: Callable[[
         wait(left)
 
 
-def _look_at_lake(request: AuditRequest, at: datetime) -> LakeReading:
-    if request.lake is None:
-        return LakeReading("not-consulted")
-    plan = request.plan
-    full, store = (plan.full, plan.store) if plan is not None else (False, True)
-    return replace(request.lake, again=full, keep=store).read(at)
+def _book(request: AuditRequest, lake: LakeBook) -> LakeBook:
+    """The lake book as the plan wants it read and kept."""
+    return lake if request.plan is None else replace(lake, again=request.plan.full, keep=request.plan.store)
 
 
 def _ask(request: AuditRequest) -> BrokerEvidence:

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from lineage_pipeline.accept import Acceptance, accept_gap
 from lineage_pipeline.audit_topic import AuditRequest, audit_topic, audit_twice
 from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.directory_store import DirectoryStore
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.lake_book import LakeBook, LakeBudget
 from lineage_pipeline.books.object_store import ObjectInfo, open_store
+from lineage_pipeline.core.deployment import Deployment, deployment_key
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.lake_layout import LakeLayout
+from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import StoreError
 from lineage_pipeline.remembering import StatePlan
@@ -91,13 +94,19 @@ def told(report: AuditReport) -> str:
     return "\n".join([*texts, *report.problems, *(f"{one.kind}: {one.text}" for one in report.findings)])
 
 
-def test_a_whole_lake_is_complete_and_later_audits_look_at_no_file_again(lake: Lake) -> None:
+def test_a_whole_lake_is_complete_and_later_audits_look_at_no_file_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = lake.audit()
     assert (first.verdict, first.books["lake"], shown(first)) == ("complete", "read", [])
-    for path in (lake.one, lake.two, lake.bad):
-        path.chmod(0)
+
+    def refuse(*_arguments: Any) -> bytes:
+        raise StoreError("nothing is to be read")
+
+    monkeypatch.setattr(DirectoryStore, "get_range", refuse)
     report = lake.audit()
     assert (report.verdict, report.books["lake"]) == ("complete", "read")
+    assert lake.audit(full=True).verdict == "undetermined"  # which looks at all of them again
 
 
 def test_a_deleted_file_is_damage_by_two_looks_and_is_named(lake: Lake) -> None:
@@ -343,3 +352,87 @@ def test_without_a_broker_damage_takes_two_looks_as_well(lake: Lake) -> None:
     lake.two.unlink()
     assert shown(lake.audit()) == [("[10, 20)", "pending", "suspected")]
     assert shown(lake.audit(wait=True)) == [("[10, 20)", "damaged", "object-missing")]
+
+
+def test_files_that_leave_by_the_rule_of_retention_are_explained_and_younger_ones_damaged(lake: Lake) -> None:
+    aged(lake.one, lake.now, days=91)
+    aged(lake.two, lake.now, days=89)
+    assert lake.audit(data_days=90).verdict == "complete"
+    lake.one.unlink()
+    lake.two.unlink()
+    report = lake.audit(wait=True, data_days=90)
+    ranges = [("[0, 8)", "explained", "lake-retention"), ("[10, 20)", "damaged", "object-missing")]
+    assert (report.verdict, shown(report)) == ("loss", ranges)
+    assert report.totals["expected"] == 12
+    lake.wait(2 * 86_400)  # the other one is older than the rule allows by now
+    assert shown(lake.audit(data_days=90))[1] == ("[10, 20)", "explained", "lake-retention")
+    assert shown(lake.audit(lake=False)) == []
+
+
+def test_without_a_rule_a_file_of_whatever_age_is_missed(lake: Lake) -> None:
+    aged(lake.one, lake.now, days=9999)
+    lake.audit()
+    lake.one.unlink()
+    assert shown(lake.audit(wait=True)) == [("[0, 8)", "damaged", "object-missing")]
+
+
+def test_what_left_before_the_first_look_is_explained_by_the_times_in_the_index(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = int((lake.now - timedelta(days=200)).timestamp() * 1000)
+    recent = int((lake.now - timedelta(days=1)).timestamp() * 1000)
+    rows = [run(0, 0, 10, window_end=long_ago, quarantined_count=2), run(0, 10, 15, window_end=recent)]
+    put(lake.root / "index", day(TOPIC, "index-1"), parquet(rows))
+    put(lake.root / "index", day(TOPIC, "index-2"), parquet([run(0, 15, 20, window_end=recent)]))
+    for path in (lake.one, lake.two, lake.bad):
+        path.unlink()
+    lake.data("part-3", span(0, 15, 20))
+    put(lake.root / "quarantine", hour(TOPIC, "other"), quarantine_file([]))
+    report = lake.audit(wait=True, data_days=90)
+    ranges = [("[0, 10)", "explained", "lake-retention"), ("[10, 15)", "damaged", "not-committed")]
+    assert (report.verdict, shown(report)) == ("loss", ranges)
+
+    def refuse(*_arguments: Any) -> None:
+        raise AssertionError("index files were read for what is known already")
+
+    monkeypatch.setattr("lineage_pipeline.lake_retention.indexed_before", refuse)
+    assert shown(lake.audit(data_days=90)) == ranges
+
+
+def aged(path: Path, now: datetime, days: int) -> None:
+    moment = (now - timedelta(days=days)).timestamp()
+    os.utime(path, (moment, moment))
+
+
+def test_files_of_a_topic_that_was_recreated_cover_nothing_of_the_one_that_is_now(lake: Lake) -> None:
+    deploy(lake, "job-1", "topic-1", lake.now - timedelta(days=2))
+    for path in (lake.one, lake.two, lake.bad):
+        aged(path, lake.now, days=1)
+    assert lake.audit().verdict == "complete"
+    lake.broker = ModelBroker({TOPIC: {0: ModelPartition(5)}}, topic_ids={TOPIC: "topic-2"})
+    deploy(lake, "job-2", "topic-2", lake.now - timedelta(minutes=1))
+    put(lake.root / "index", day(TOPIC, "index-9"), parquet([run(0, 0, 5, writer="job-2")]))
+    report = lake.audit(wait=True)
+    assert shown(report) == [("[0, 5)", "damaged", "not-committed")]
+    assert "3 files are of a topic of the same name that is no more" in told(report)
+    lake.data("new", span(0, 0, 5))
+    assert (lake.audit().verdict, shown(lake.audit())) == ("complete", [])
+
+
+def deploy(lake: Lake, writer: str, topic_id: str, started_at: datetime) -> None:
+    record = Deployment(
+        writer, TOPIC, "cluster-1", topic_id, "g", {0: 0}, "read_committed", 10, "p", started_at, reason="first"
+    )
+    put(lake.root / "index", deployment_key(writer), record.to_json().encode())
+
+
+def test_an_accepted_loss_of_a_file_stays_accepted_with_and_without_the_lake(lake: Lake) -> None:
+    lake.audit()
+    lake.two.unlink()
+    assert lake.audit(wait=True).verdict == "loss"
+    request = lake.request()
+    assert request.plan is not None
+    accept_gap(request.plan.state, Acceptance(0, OffsetRange(10, 20), "test data", "Ada"), request.rules, lake.now)
+    for with_lake in (True, False):
+        report = lake.audit(lake=with_lake)
+        assert (report.verdict, shown(report)) == ("complete", [("[10, 20)", "accepted", None)])

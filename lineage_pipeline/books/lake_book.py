@@ -135,10 +135,16 @@ class LakeBook:
 
     def _stored(self, kept: KeptManifest, manifest: LakeManifest) -> str | None:
         """Store the manifest if it has changed; why that failed."""
-        if self.state is None or not self.keep or kept.problem:
+        if kept.problem:
+            return None
+        return self.store(manifest, kept.data)
+
+    def store(self, manifest: LakeManifest, known: bytes | None = None) -> str | None:
+        """Store the manifest, unless its bytes are `known` or nothing is to be kept; why that failed."""
+        if self.state is None or not self.keep:
             return None
         data = manifest_bytes(manifest, self.layout.topic, self.layout.fingerprint)
-        if data == kept.data:
+        if data == known:
             return None
         try:
             self.state.put(self._key(), data)

@@ -1,0 +1,54 @@
+"""Which offsets were indexed before a moment: read from the rows' own times, for lakes that were never looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lineage_pipeline.books.index_file import read_rows
+from lineage_pipeline.books.index_store import IndexPath, list_index
+from lineage_pipeline.books.object_store import read_many
+from lineage_pipeline.core.offsets import EMPTY, Int64Array, RangeSet
+from lineage_pipeline.errors import IndexFileError, StoreError
+
+_FOREIGN = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError)
+
+
+def indexed_before(path: IndexPath, moment: float, wanted: Mapping[int, RangeSet]) -> dict[int, RangeSet]:
+    """Of the `wanted` offsets by partition those in exact rows that were emitted before `moment` (epoch seconds).
+
+    Rows of the original format tell when their window began. Files that cannot be read count as younger: the audit
+    names them. Raises StoreError when listing fails. One GET per file.
+    """
+    found: dict[int, RangeSet] = {}
+    keys = [one.key for one in list_index(path).files]
+    for key, content in read_many(path.store, keys):
+        if isinstance(content, StoreError):
+            continue
+        try:
+            old = _times(content) < int(moment * 1000)
+            done = 0
+            for rows in read_rows(key, content):
+                chosen = rows.where(old[done : done + len(rows)] & (rows.counts == rows.ends - rows.starts))
+                done += len(rows)
+                for partition in set(chosen.partitions.tolist()) & set(wanted):
+                    mine = chosen.where(chosen.partitions == partition)
+                    ranges = RangeSet(mine.starts, mine.ends).intersection(wanted[partition])
+                    found[partition] = found.get(partition, EMPTY).union(ranges)
+        except (*_FOREIGN, IndexFileError):
+            continue
+    return {partition: ranges for partition, ranges in found.items() if len(ranges)}
+
+
+def _times(content: bytes) -> Int64Array:
+    """Row by row, in milliseconds, when it was emitted, or when its window began."""
+    file = pq.ParquetFile(pa.BufferReader(content), coerce_int96_timestamp_unit="ms")
+    name = "window_end" if "window_end" in file.schema_arrow.names else "window_start"
+    column = file.read(columns=[name], use_threads=False).column(name)
+    cast = pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64()).combine_chunks()
+    times: Int64Array = cast.fill_null(np.iinfo(np.int64).max).to_numpy(zero_copy_only=False)
+    return times
