@@ -12,18 +12,20 @@ from datetime import datetime
 
 from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.broker_book import BrokerBook, HoleReader
-from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, read_index
+from lineage_pipeline.books.copy_writers import MAX_RANGES, trace_writers
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, list_index, read_index
 from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.audit import audit, lake_observation, observation
 from lineage_pipeline.core.audit_events import Look, needs_closed_days
+from lineage_pipeline.core.copies import untraced
 from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
 from lineage_pipeline.core.hole_reading import HoleBudget
 from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence
 from lineage_pipeline.core.ledger_events import Event
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
-from lineage_pipeline.errors import BrokerError, UsageError
+from lineage_pipeline.errors import BrokerError, StoreError, UsageError
 from lineage_pipeline.lake_request import lake_book
 from lineage_pipeline.lake_retention import by_retention
 from lineage_pipeline.reading_again import Rereading
@@ -172,6 +174,7 @@ def gather(
         memory=memory,
         lake=lake_evidence(lake, index.coverage, memory),
     )
+    evidence = _with_copy_writers(request, evidence, remembering)
     if request.broker is None or request.reader is None:
         return evidence
     return Rereading(request.broker, request.reader, request.budget).causes(evidence, now)
@@ -200,6 +203,23 @@ def _look(request: AuditRequest, now: Clock, remembering: Remembering, *, closed
     evidence = gather(request, now, remembering=remembering, closed_days=closed_days)
     finished_at = now()
     return Look(evidence, audit(evidence), finished_at, remembering.listing)
+
+
+def _with_copy_writers(
+    request: AuditRequest, evidence: AuditEvidence, remembering: Remembering | None
+) -> AuditEvidence:
+    """The evidence with the writers of what is in the index more than once, as far as that is not known yet."""
+    memory = evidence.memory
+    wanted = untraced(evidence.index.coverage, memory.copies, MAX_RANGES)
+    if not wanted:
+        return evidence
+    try:
+        path = request.index
+        keys = remembering.files if remembering else [info.key for info in list_index(path).files]
+    except StoreError:
+        return evidence  # the copies are told all the same, without their writers
+    traced = trace_writers(path.store, keys, wanted, evidence.index.sealed_writers)
+    return replace(evidence, memory=replace(memory, copies=(*memory.copies, *traced)))
 
 
 def _suspected(report: AuditReport) -> bool:

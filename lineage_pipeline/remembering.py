@@ -77,6 +77,11 @@ class Remembering:
         """Which days the last reading listed."""
         return self._reading.listing if self._reading else "full"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The keys of the index files that were merged."""
+        return tuple(self._reading.fold.files) if self._reading else ()
+
     def read_index(self, at: datetime, *, closed_days: bool) -> IndexEvidence:
         """The index, read onto the fold. Never raises: what cannot be read is in `status` and `problems`."""
         full = self._plan.full or closed_days

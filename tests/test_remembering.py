@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -600,6 +601,45 @@ def test_the_watermark_goes_back_when_a_file_vanishes(lake: Lake) -> None:
     del lake.index.objects[gone]
     lake.audit()
     assert lake.stored()["partitions"] == [{"partition": 0, "offset": 10, "time": "2026-11-23T09:00:00Z"}]
+
+
+def duplicated(report: AuditReport) -> tuple[str, Any]:
+    (told,) = [one for one in report.partitions[0].ranges if one.range_class == "duplicated"]
+    (found,) = [one for one in report.findings if one.kind == "duplicates"]
+    return told.evidence, found.data["writers"]
+
+
+def test_copies_are_told_with_the_writers_of_both_and_looked_up_once(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.deploy("w2", previous="w1")
+    for start in range(0, 100, 10):
+        lake.rows(run(0, start, start + 10), dt="2026-11-22")
+    lake.end(100)
+    lake.audit()
+    copied = lake.rows(run(0, 35, 45, writer="w2"))
+    assert duplicated(lake.audit()) == ("accounted for 2 times by w1 and w2", ["w1", "w2"])
+    lake.index.fetched.clear()
+    assert duplicated(lake.audit()) == ("accounted for 2 times by w1 and w2", ["w1", "w2"])
+    assert copied not in lake.index.fetched  # the ledger knows
+    lake.rows(run(0, 35, 45, writer="w2"))
+    assert duplicated(lake.audit())[0] == "accounted for 3 times by w1 and w2"
+
+
+def test_copies_by_one_writer_alone_and_without_a_ledger(lake: Lake) -> None:
+    lake.rows(run(0, 0, 10), run(0, 5, 8))
+    lake.end(10)
+    request = lake.request()
+    report = audit_topic(replace(request, plan=None), lambda: lake.now)
+    assert duplicated(report) == ("accounted for 2 times by w1 alone", ["w1"])
+
+
+def test_writers_in_more_files_than_are_looked_at_are_left_open(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lineage_pipeline.books.copy_writers.MAX_FILES", 1)
+    lake.rows(run(0, 0, 10), dt="2026-11-20")
+    lake.rows(run(0, 5, 8, writer="w2"))
+    lake.end(10)
+    text = "accounted for 2 times by w2 and rows in index files that were not looked at"
+    assert duplicated(lake.audit()) == (text, ["w2"])
 
 
 def test_a_burst_in_quarantine_is_found_behind_a_long_history(lake: Lake) -> None:

@@ -21,7 +21,8 @@ from typing import Any
 from lineage_pipeline.books.fold_file import parse_fold
 from lineage_pipeline.books.object_store import ObjectStore, read_many
 from lineage_pipeline.core.fold import Fold
-from lineage_pipeline.core.ledger import LedgerState, condensed, replay
+from lineage_pipeline.core.ledger import LedgerState, replay
+from lineage_pipeline.core.ledger_checkpoint import condensed
 from lineage_pipeline.core.ledger_entry import (
     CHECKPOINT_EVERY,
     LedgerEntry,

@@ -60,6 +60,7 @@ def events_of(look: Look, state: LedgerState, fold: FoldWritten | None) -> tuple
     if not writers <= state.writers:
         found.append(WritersSeen(tuple(sorted(writers - state.writers))))
     found += _resolutions(look, state)
+    found += [one for one in look.evidence.memory.copies if one not in state.copies]
     found += [event for one in look.report.partitions for event in _gaps(one, look, state)]
     if look.listing == "full":
         judged = _judged(look)

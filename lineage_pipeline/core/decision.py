@@ -13,6 +13,7 @@ from itertools import groupby
 from lineage_pipeline.core.baseline import Baseline, resolve_baseline
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
 from lineage_pipeline.core.classes import Tile, Tiling, Verdict
+from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, deepest
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.lake_claims import claim_absent, claim_unindexed
@@ -29,7 +30,7 @@ class PartitionDecision:
     `holes`: the offsets that are due and accounted for by nobody, which the next audit has to look at again.
     `short`: the spans of index rows that count fewer records than offsets; `short_suspected`: a second look will judge
     one of them a loss unless a further row has come.
-    `lake`: what the lake's objects hold of it, empty when they were not looked at.
+    `lake`: what the lake's objects hold of it, empty when they were not looked at. `copies`: who wrote repeated ranges.
     """
 
     partition: int
@@ -43,6 +44,7 @@ class PartitionDecision:
     short: tuple[ShortSpan, ...] = ()
     short_suspected: bool = False
     lake: PartitionLake = field(default_factory=PartitionLake)
+    copies: tuple[WrittenTwice, ...] = ()
 
     def ranges_of(self, offset_class: str) -> RangeSet:
         """Everything of one class, whatever the cause."""
@@ -112,6 +114,7 @@ class _Look:
             short=self.short,
             short_suspected=len(self._proven_short(whole)) > len(self._proven_short(self._confirmed())),
             lake=self.lake,
+            copies=tuple(one for one in self.evidence.memory.copies if one.partition == self.partition),
         )
 
     def _contradictions(self, whole: RangeSet) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lineage_pipeline.core.baseline import FROM_INDEX
 from lineage_pipeline.core.classes import Tile
+from lineage_pipeline.core.copies import told_writers
 from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.deployment import by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
@@ -150,7 +151,13 @@ def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> It
     if surplus:
         ranges = repeats.ranges()
         text = f"{surplus} surplus occurrences in {_ranges(len(ranges))}, the first {next(iter(ranges))}"
-        yield Finding("duplicates", "warn", number, text)
+        told = told_writers(decision.copies)
+        data = {
+            "surplus": surplus,
+            "ranges": len(ranges),
+            "writers": sorted({writer for one in decision.copies for writer in one.writers}),
+        }
+        yield Finding("duplicates", "warn", number, f"{text}; written {told}" if told else text, data)
     windows = decision.coverage.windows
     if len(windows):
         text = f"{len(windows)} index rows count more or fewer records than their span of offsets"

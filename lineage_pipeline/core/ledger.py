@@ -1,4 +1,4 @@
-"""Pure: what the ledger says after all of its events were replayed, and the events that say the same in fewer words.
+"""Pure: what the ledger says after all of its events were replayed.
 
 The ledger is the part of the auditor's memory that nothing can rebuild. It belongs to one topic at a time: when the
 topic is recreated, the incarnation before is sealed and what was known of its offsets no longer counts.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
+from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
     BaselinesLeft,
@@ -35,7 +36,6 @@ from lineage_pipeline.core.ledger_events import (
 from lineage_pipeline.core.memory import Acceptance, Counted, LakeObservation, Memory, Observation, Resolution
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
 
-_RUNGS = 16  # doublings of max_delay: a year and more
 KNOWN_FOLDS = 64  # digests: more than audits that can be under way at once
 
 
@@ -52,6 +52,7 @@ class LedgerState:
     sealed: tuple[IncarnationSealed, ...] = ()
     baselines: Mapping[int, BaselineResolved] = field(default_factory=dict)
     left: tuple[BaselinesLeft, ...] = ()
+    copies: tuple[WrittenTwice, ...] = ()
     looks: tuple[Looked, ...] = ()
     look_count: int = 0
     index_ends: Mapping[int, int] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class LedgerState:
             truncated=self.truncated,
             looks=self.look_count,
             baseline_sources={partition: one.source for partition, one in self.baselines.items()},
+            copies=self.copies,
             counted=tuple(Counted(one.finished_at, *one.counted) for one in self.looks if one.counted),
             remarks=tuple(
                 f"{one.incarnation} was recreated or left on {one.at:%Y-%m-%d %H:%M:%SZ};"
@@ -142,6 +144,9 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
         if state.is_sealed(event.incarnation):
             return state
         return replace(state, sealed=(*state.sealed, event), rows_without_writer_doubtful=True)
+    if isinstance(event, WrittenTwice):
+        others = (one for one in state.copies if (one.partition, one.range) != (event.partition, event.range))
+        return replace(state, copies=(*others, event))
     if isinstance(event, WritersSeen):
         return replace(state, writers=state.writers | frozenset(event.writers))
     if isinstance(event, FilesVanished):
@@ -233,90 +238,6 @@ def _gap(state: LedgerState, event: GapChanged) -> LedgerState:
     return replace(state, history=(*state.history, event), open_gaps=open_gaps)
 
 
-def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Event, ...]:
-    """Events that give the same state when replayed from nothing, but for its looks, which are thinned.
-
-    Times in seconds. The last event is a Reached.
-    """
-    found: list[Event] = []
-    if state.incarnation is not None:
-        since = state.looks[0].began_at if state.looks else _LONG_AGO
-        found.append(IncarnationOpened(since, state.incarnation))
-    found += state.sealed
-    found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
-    found += state.left
-    found += [state.baselines[one] for one in sorted(state.baselines)]
-    found += [*thinned(state.looks, settle, max_delay), *state.resolutions, *state.acceptances, *state.history]
-    found += _thinned_lake(state.lake_looks, settle)
-    found += [FilesVanished(_LONG_AGO, state.vanished)] if state.vanished else []
-    found += [LogTruncated(_LONG_AGO, state.truncated)] if state.truncated else []
-    found += [state.verified] if state.verified else []
-    found += [FoldWritten(one) for one in state.folds]
-    found += [Judged(state.judged), state.proven]
-    found.append(
-        Reached(
-            looks=state.look_count,
-            index_ends=state.index_ends,
-            high_watermarks=state.high_watermarks,
-            open_gaps=state.open_gaps,
-            rows_without_writer_doubtful=state.rows_without_writer_doubtful,
-        )
-    )
-    return tuple(found)
-
-
-def thinned(looks: tuple[Looked, ...], settle: float, max_delay: float) -> tuple[Looked, ...]:
-    """The looks that later audits can need: the newest, and behind it one for about every quarter of settle.
-
-    Beyond `settle` one for every quarter of max_delay, and one beyond both; behind that, to measure how long the log
-    keeps records, one for every doubling of the age. Walking from the oldest keeps frequent audits from pushing every
-    look out before it is old enough to count.
-    """
-    if not looks:
-        return ()
-    ordered = sorted(looks, key=lambda one: one.finished_at)
-    newest = ordered[-1].finished_at
-    limit = timedelta(seconds=max(settle, max_delay))
-    old = [one for one in ordered if newest - one.finished_at > limit]
-    kept = [*_rungs(old[:-1], newest, limit), *old[-1:]]
-    for one in ordered[len(old) : -1]:
-        recent = newest - one.finished_at <= timedelta(seconds=2 * settle)
-        step = timedelta(seconds=(settle if recent else max_delay) / 4)
-        if not kept or one.finished_at - kept[-1].finished_at >= step:
-            kept.append(one)
-    return (*kept, ordered[-1])
-
-
-def _thinned_lake(looks: tuple[LakeLooked, ...], settle: float) -> tuple[LakeLooked, ...]:
-    """The newest look at the lake, the youngest that is older than it by `settle`, one per quarter in between."""
-    if not looks:
-        return ()
-    ordered = sorted(looks, key=lambda one: one.finished_at)
-    newest = ordered[-1].finished_at
-    kept = [one for one in ordered if (newest - one.finished_at).total_seconds() >= settle][-1:]
-    for one in ordered[:-1]:
-        young = (newest - one.finished_at).total_seconds() < settle
-        if young and (not kept or (one.finished_at - kept[-1].finished_at).total_seconds() >= settle / 4):
-            kept.append(one)
-    return (*kept, ordered[-1])
-
-
-def _rungs(looks: list[Looked], newest: datetime, limit: timedelta) -> list[Looked]:
-    """The oldest look of every doubling of the age from `limit` on, as far as the broker was read.
-
-    Their holes are left out: what was no hole in between has to be seen twice again.
-    """
-    found: dict[int, Looked] = {}
-    for one in looks:
-        rung = int((newest - one.finished_at) / limit).bit_length()
-        if one.partitions and rung <= _RUNGS:
-            found.setdefault(rung, one)
-    return [
-        replace(one, partitions={number: replace(seen, holes=EMPTY) for number, seen in one.partitions.items()})
-        for one in found.values()
-    ]
-
-
 def united(one: PartitionRanges, other: PartitionRanges) -> dict[int, RangeSet]:
     """Partition by partition the offsets of either."""
     return {key: one.get(key, EMPTY).union(other.get(key, EMPTY)) for key in sorted({*one, *other})}
@@ -324,6 +245,3 @@ def united(one: PartitionRanges, other: PartitionRanges) -> dict[int, RangeSet]:
 
 def _highest(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
     return {key: max(one.get(key, 0), other.get(key, 0)) for key in sorted({*one, *other})}
-
-
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)  # in checkpoints, where the time of the first word is forgotten

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from lineage_pipeline.core.classes import OffsetClass, Verdict
+from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.memory import Comparison, Damage, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
@@ -221,6 +222,7 @@ class Reached:
     rows_without_writer_doubtful: bool
 
 
+# that a range was written more than once, and by whom, is a fact as it is found: WrittenTwice
 Event = (
     Restarted
     | BaselineResolved
@@ -230,6 +232,7 @@ Event = (
     | Looked
     | LakeLooked
     | WritersSeen
+    | WrittenTwice
     | FilesVanished
     | LogTruncated
     | HoleResolved

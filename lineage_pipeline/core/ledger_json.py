@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar, cast
 
 from lineage_pipeline.core.classes import CAUSES, CLASSES, VERDICTS
+from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
     BaselinesLeft,
@@ -50,6 +51,7 @@ _KINDS: dict[str, type[Any]] = {
     "looked": Looked,
     "lake-looked": LakeLooked,
     "writers": WritersSeen,
+    "written-twice": WrittenTwice,
     "files-vanished": FilesVanished,
     "log-truncated": LogTruncated,
     "hole-resolved": HoleResolved,
@@ -237,6 +239,8 @@ _CODECS: dict[str, _Codec] = {
     "first_timestamp": _Codec(_optional(_millis), _optional(_millis)),
     "baselines": _by_partition(_NUMBER),
     "counted": _Codec(_optional(list), _optional(_read_counted)),
+    "depth": _NUMBER,
+    "whole": _Codec(bool, _flag),
     "looks": _NUMBER,
     "records": _NUMBER,
     "same": _by_partition(_RANGES),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lineage_pipeline.core.classes import OffsetClass
+from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
 
@@ -112,7 +113,7 @@ class Memory:
     how many audits there were. `problems`: a sentence for each reason why this may not be all that was ever known.
     `baseline_sources`: who gave a baseline. `remarks`: sentences about the topic that every report repeats.
     `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `counted`: oldest
-    first, also of looks without the broker.
+    first, also of looks without the broker. `copies`: who wrote offsets more than once, as far as it was looked up.
     `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `lake`: earlier whole
     looks at the lake, oldest first; `lake_since`: when the topic that is now began, if another of its name was before.
     `verified`: what `lineage verify` found.
@@ -131,6 +132,7 @@ class Memory:
     remarks: tuple[str, ...] = ()
     incarnation_problem: str | None = None
     counted: tuple[Counted, ...] = ()
+    copies: tuple[WrittenTwice, ...] = ()
     lake: tuple[LakeObservation, ...] = ()
     lake_since: float | None = None
     verified: Comparison | None = None

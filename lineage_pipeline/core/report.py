@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from lineage_pipeline.core.classes import CLASSES, OffsetClass, Verdict, worst
+from lineage_pipeline.core.copies import told_writers
 from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.evidence import AuditEvidence, BookStatus
 from lineage_pipeline.core.expiry import Expiry
@@ -175,9 +176,15 @@ def _reported(decision: PartitionDecision, expiry: Expiry) -> tuple[ReportedRang
         part = decision.repeats.within(one.start, one.end)
         times = int(part.depths.max())
         text = f"accounted for {'up to ' if len(set(part.depths.tolist())) > 1 else ''}{times} times"
+        told = told_writers([twice for twice in decision.copies if len(RangeSet.of(one).clip(*_ends(twice.range)))])
+        text = f"{text} {told}" if told else text
         text += _holding(decision, RangeSet.of(one))
         found.append(ReportedRange(one, "duplicated", None, text))
     return tuple(sorted(found, key=lambda one: (one.range, one.range_class)))
+
+
+def _ends(one: OffsetRange) -> tuple[int, int]:
+    return one.start, one.end
 
 
 def _repairable(partition: int, one: OffsetRange, text: str, expiry: Expiry) -> ReportedRange:

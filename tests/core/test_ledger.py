@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineage_pipeline.core.ledger import LedgerState, condensed, replay, thinned
+from lineage_pipeline.core.copies import WrittenTwice
+from lineage_pipeline.core.ledger import LedgerState, replay
+from lineage_pipeline.core.ledger_checkpoint import condensed, thinned
 from lineage_pipeline.core.ledger_entry import entry_bytes, linked, parse_entry, parse_head
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
@@ -71,6 +73,14 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(BaselinesLeft, times, texts, ends),
     st.builds(IncarnationOpened, times, incarnations),
     st.builds(IncarnationSealed, times, incarnations, verdicts, st.lists(texts, max_size=2).map(tuple)),
+    st.builds(
+        WrittenTwice,
+        partitions,
+        st.just(OffsetRange(3, 9)),
+        st.integers(2, 9),
+        st.lists(texts, max_size=2).map(tuple),
+        st.booleans(),
+    ),
     st.builds(WritersSeen, st.lists(texts, max_size=2).map(tuple)),
     st.builds(FilesVanished, times, by_partition),
     st.builds(LogTruncated, times, by_partition),
