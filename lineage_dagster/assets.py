@@ -52,7 +52,7 @@ def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
             kinds={"flink", "parquet", "s3" if topic.paths.output.startswith("s3") else "file"},
             group_name=names.LAKE,
             owners=owners,
-            description=f"The table that the Flink job writes from {topic.name}, beside it the offset index.",
+            description=f"The table that the Flink job writes. Is all of {topic.name} there? See audit/{topic.name}.",
             metadata={
                 "dagster/table_name": topic.name,
                 "data": dg.MetadataValue.path(topic.paths.output),
@@ -80,8 +80,8 @@ def audit_asset(topic: TopicSettings, settle: float) -> dg.AssetsDefinition:
         owners=list(topic.owners),
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=oldest),
         description=(
-            f"Proof, partition by partition, that every record of {topic.name} reached the lake, by sets of offset "
-            f"ranges, never by counts. Books that are read: {', '.join(topic.audit.books)}. See its Checks."
+            f"Did every record of {topic.name} reach the lake? Open Checks: completeness is the answer, as sets of "
+            f"offset ranges for each partition, never as counts. Read for it: {', '.join(topic.audit.books)}."
         ),
     )
 

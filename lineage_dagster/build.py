@@ -21,7 +21,14 @@ from lineage_dagster.lake_assets import (
 )
 from lineage_dagster.maintenance import maintenance_job, maintenance_schedule
 from lineage_dagster.summary import summary_asset, summary_job
-from lineage_dagster.triggers import audit_job, audit_schedule, full_audit_schedule, index_sensor, summary_schedule
+from lineage_dagster.triggers import (
+    audit_job,
+    audit_schedule,
+    full_audit_schedule,
+    index_sensor,
+    summary_schedule,
+    summary_sensor,
+)
 from lineage_pipeline.settings import Settings
 
 
@@ -57,7 +64,7 @@ def build_defs(
             *(summary_schedule(), maintenance_schedule()),
             *([lake_files_schedule(settings)] if files else []),
         ],
-        sensors=[index_sensor(settings), alert_sensor(settings)],
+        sensors=[index_sensor(settings), summary_sensor(settings), alert_sensor(settings)],
         resources={**real, **(resources or {})},
         # A process per step would cost more than the audit itself.
         executor=dg.in_process_executor,

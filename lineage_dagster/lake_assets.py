@@ -16,7 +16,7 @@ from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import batches, is_due
 from lineage_dagster.judgement import Judgement, verdict_of
 from lineage_dagster.lake_judgement import LAKE_CHECKS, absent_stretches, figures, judge_lake, look_again_at
-from lineage_dagster.metadata import exact, ranges_table
+from lineage_dagster.metadata import FEW_RANGE_COLUMNS, exact, ranges_table
 from lineage_dagster.outcome import AuditOutcome
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.lake_request import has_data
@@ -174,7 +174,7 @@ def _metadata(outcome: AuditOutcome, why: str, settle: float) -> dict[str, Any]:
         return {**found, "audited_at": dg.MetadataValue.timestamp(outcome.finished_at)}
     bad = absent_stretches(report)
     if bad:
-        found["ranges"] = ranges_table(bad, evidence=False)
+        found["ranges"] = ranges_table(bad, FEW_RANGE_COLUMNS)
     totals = figures(report)
     found["in_files"] = exact(totals.held)
     found["damaged"] = exact(totals.damaged)

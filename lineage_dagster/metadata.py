@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -22,7 +22,11 @@ _EXACT_IN_JSON = 2**53
 
 Metadata = dict[str, Any]  # Dagster's own type is a union of two dozen wrappers and raw values
 
-_PARTITION_COLUMNS = ("verdict", "expected", "actual", "missing", "damaged", "unknown", "pending", "duplicated")
+# The asset's page cuts wide tables off, and all text with them: there only a few columns.
+_FIGURES = ("expected", "actual", "missing", "damaged", "unknown", "pending", "duplicated")
+_RANGE_COLUMNS = ("partition", "offsets", "count", "class", "cause", "evidence")
+FEW_RANGE_COLUMNS = _RANGE_COLUMNS[:4]
+_FEW_FIGURES = ("missing", "damaged", "unknown", "duplicated")
 
 
 def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
@@ -39,9 +43,9 @@ def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
     found: Metadata = {"verdict": report.verdict, "why": why}
     bad = stretches(report, (*LOST, "unknown", "duplicated"), UNPROVEN_CAUSES)
     if bad:
-        found["ranges"] = ranges_table(bad, evidence=False)
+        found["ranges"] = ranges_table(bad, FEW_RANGE_COLUMNS)
     found["coverage_map"] = dg.MetadataValue.md(map_text(report))
-    found["partitions"] = partitions_table(report)
+    found["partitions"] = partitions_table(report, _FEW_FIGURES)
     found.update({key: dg.MetadataValue.int(totals[key]) for key in figures})
     found["audited_at"] = dg.MetadataValue.timestamp(report.audited_at)
     if outcome.report_path:
@@ -75,7 +79,7 @@ def _completeness(report: AuditReport, outcome: AuditOutcome) -> Metadata:
 
 def _counts(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
     figures = {key: dg.MetadataValue.int(report.totals[key]) for key in ("actual", "expected")}
-    return {**figures, "partitions": partitions_table(report)}
+    return {**figures, "partitions": partitions_table(report, _FIGURES)}
 
 
 def _duplicates(report: AuditReport, _outcome: AuditOutcome) -> Metadata:
@@ -148,11 +152,8 @@ def incident_figures(outcome: AuditOutcome) -> dict[str, Any]:
     }
 
 
-def ranges_table(found: list[Stretch], *, evidence: bool = True) -> dg.TableMetadataValue:
-    """The widest ranges, a row each, and a last row for what the table leaves out.
-
-    Without `evidence` it is narrow enough for the asset's page, which cuts wide tables off.
-    """
+def ranges_table(found: list[Stretch], names_shown: Sequence[str] = _RANGE_COLUMNS) -> dg.TableMetadataValue:
+    """The widest ranges, a row each, and a last row for what the table leaves out."""
     records = [
         {
             "partition": one.partition,
@@ -169,32 +170,29 @@ def ranges_table(found: list[Stretch], *, evidence: bool = True) -> dg.TableMeta
         count, text = exact(sum(len(one) for one in rest)), "the report has them all"
         more = {"partition": "...", "offsets": f"{len(rest):,} narrower ranges", "count": count}
         records.append({**more, "class": "", "cause": "", "evidence": text})
-    names_and_types = [("partition", "int"), ("offsets", "string"), ("count", "int"), ("class", "string")]
-    columns = _columns(*names_and_types, ("cause", "string"), *([("evidence", "string")] if evidence else []))
-    shown = [{column.name: record[column.name] for column in columns} for record in records]
+    columns = _columns(*((name, "int" if name in {"partition", "count"} else "string") for name in names_shown))
+    shown = [{name: record[name] for name in names_shown} for record in records]
     return dg.TableMetadataValue([dg.TableRecord(one) for one in shown], dg.TableSchema(columns=columns))
 
 
-def partitions_table(report: AuditReport) -> dg.TableMetadataValue:
-    """A row per partition; of many the worst only, and a last row that says how many are left out."""
-    columns = _columns(
-        ("partition", "int"), *((name, "string" if name == "verdict" else "int") for name in _PARTITION_COLUMNS)
-    )
+def partitions_table(report: AuditReport, figures: Sequence[str]) -> dg.TableMetadataValue:
+    """A row with these figures per partition, the worst first, and a last row for those that are left out."""
+    columns = _columns(("partition", "int"), ("verdict", "string"), *((name, "int") for name in figures))
     shown = sorted(report.partitions, key=_badness)[:MAX_ROWS]
     records = [
         dg.TableRecord(
             {
                 "partition": one.partition,
                 "verdict": one.verdict,
-                **{key: exact(one.counts[key]) for key in _PARTITION_COLUMNS[1:]},
+                **{key: exact(one.counts[key]) for key in figures},
             }
         )
-        for one in sorted(shown, key=lambda one: one.partition)
+        for one in shown
     ]
     left = len(report.partitions) - len(shown)
     if left:
-        blank = dict.fromkeys(_PARTITION_COLUMNS, "")
-        records.append(dg.TableRecord({"partition": "...", **blank, "verdict": f"{left:,} more, none of them worse"}))
+        text = f"{left:,} more, none of them worse"
+        records.append(dg.TableRecord({"partition": "...", "verdict": text, **dict.fromkeys(figures, "")}))
     return dg.TableMetadataValue(records, dg.TableSchema(columns=columns))
 
 

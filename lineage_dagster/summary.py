@@ -22,8 +22,8 @@ from lineage_pipeline.settings import Settings
 SUMMARY_JOB = "audit_summary"
 MAX_ROWS = 100
 MAX_MARKDOWN = 990  # characters; Dagster folds 1,000 and more away
-_NARROW = ("topic", "verdict", "lost", "not_proven", "doubled", "audited_at")  # the asset's page cuts wide tables off
-_WIDE = ("topic", "verdict", *FIGURES, "audited_at", "what")
+_NARROW = ("topic", "verdict", "lost", "not_proven", "doubled")  # the asset's page cuts wide tables off
+_WIDE = ("topic", "verdict", "what", *FIGURES, "audited_at")
 
 
 def summary_key(settings: Settings) -> dg.AssetKey:

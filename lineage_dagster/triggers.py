@@ -1,10 +1,11 @@
-"""What starts audits: new index files (sensor), the clock (schedules), and people (jobs)."""
+"""What starts audits and renews the landing page: new files and verdicts (sensors), the clock (schedules), people."""
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions as objects.
 
 import hashlib
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,8 +14,11 @@ import dagster as dg
 from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import batches, is_due, sensor_seconds
+from lineage_dagster.check_history import latest_results
+from lineage_dagster.check_result import CheckResult
 from lineage_dagster.index_watch import read_cursor, write_cursor
-from lineage_dagster.names import op_name
+from lineage_dagster.metadata import INCIDENT
+from lineage_dagster.names import COMPLETENESS, op_name
 from lineage_dagster.summary import SUMMARY_JOB
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.settings import Settings
@@ -128,6 +132,36 @@ def summary_schedule() -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Renews audit/summary from the stored reports.",
     )
+
+
+def summary_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Renews the landing page soon after a verdict has changed, and as soon as there is anything to show."""
+    keys = {topic.name: dg.AssetCheckKey(audit_key(topic.name), COMPLETENESS) for topic in settings.topics}
+
+    @dg.sensor(
+        name="verdicts",
+        job_name=SUMMARY_JOB,
+        minimum_interval_seconds=sensor_seconds(topic.audit.every for topic in settings.topics),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Renews audit/summary when a verdict has changed.",
+    )
+    def verdicts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        found = latest_results(context.instance, keys.values())
+        state = _digest(f"{topic}={_outline(found[key])}" for topic, key in keys.items())
+        if state == context.cursor:
+            return dg.SensorResult(skip_reason=dg.SkipReason("no verdict has changed"))
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=SUMMARY_JOB, statuses=_WAITING)):
+            return dg.SensorResult(skip_reason=dg.SkipReason("a run that has not begun yet will see the change"))
+        return dg.SensorResult(run_requests=[dg.RunRequest(tags={CAUSE_TAG: "a verdict"})], cursor=state)
+
+    return verdicts
+
+
+def _outline(result: CheckResult) -> str:
+    """What the landing page says about a topic, without times, which every audit may change."""
+    figures = result.metadata.get(INCIDENT)
+    told = [figures.get(key) for key in ("verdict", "lost", "ranges_total")] if isinstance(figures, Mapping) else []
+    return json.dumps([result.state, *told])
 
 
 def audit_request_for(topics: list[str], cause: str, run_key: str, *, full: bool = False) -> dg.RunRequest:

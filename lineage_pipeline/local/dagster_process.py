@@ -25,6 +25,7 @@ STOP_SECONDS = 30.0
 CHECK = "completeness"
 _HTTP_SECONDS = 30.0
 _POLL_SECONDS = 0.5
+_ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 _KEPT = {"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"}
 _REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 
@@ -134,26 +135,38 @@ class DagsterProcess:
 
         `books` instead of those of the settings. Raises ProcessError when no verdict comes of it.
         """
-        run = self._launch(topic, books)
-        deadline = time.monotonic() + timeout
-        while self._ask(_STATUS, {"run": run})["runOrError"]["status"] not in {"SUCCESS", "FAILURE", "CANCELED"}:
-            if time.monotonic() > deadline:
-                raise ProcessError(f"the audit of {topic} in Dagster took longer than {timeout:.0f} s: see {self.url}")
-            if self._process is not None and self._process.poll() is not None:
-                raise ProcessError(f"Dagster ended during the audit of {topic}: see {self._log}")
-            time.sleep(_POLL_SECONDS)
+        run = self.launch_audit(topic, books)
+        self.wait(run, timeout)
         return self._verdict(topic, run)
 
-    def _launch(self, topic: str, books: Sequence[str]) -> str:
+    def launch_audit(self, topic: str, books: Sequence[str] = ()) -> str:
+        """Start what the button "Materialize" of audit/<topic> starts, and return the run's id at once."""
         asset = {"path": ["audit", topic]}
-        # no checks: the audit evaluates them itself, as when somebody presses "Materialize"
-        selector = {**_REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": [asset], "assetCheckSelection": []}
-        params: dict[str, Any] = {"selector": selector, "mode": "default"}
-        if books:
-            params["runConfigData"] = {"ops": {self._node(topic)["opName"]: {"config": {"books": list(books)}}}}
+        # no checks: the audit evaluates them itself
+        selected = {"jobName": "__ASSET_JOB", "assetSelection": [asset], "assetCheckSelection": []}
+        config = {"books": list(books)} if books else {}
+        return self._launch(selected, {"ops": {self._node(topic)["opName"]: {"config": config}}})
+
+    def launch_job(self, name: str) -> str:
+        """Start one of the location's jobs with its defaults, and return the run's id at once."""
+        return self._launch({"jobName": name}, {})
+
+    def wait(self, run: str, timeout: float = AUDIT_SECONDS) -> str:
+        """Wait until the run has ended: SUCCESS, FAILURE or CANCELED. Raises ProcessError when it does not end."""
+        deadline = time.monotonic() + timeout
+        while (status := self._ask(_STATUS, {"run": run})["runOrError"]["status"]) not in _ENDED:
+            if time.monotonic() > deadline:
+                raise ProcessError(f"a run in Dagster took longer than {timeout:.0f} s: see {self.url}/runs/{run}")
+            if self._process is not None and self._process.poll() is not None:
+                raise ProcessError(f"Dagster ended during a run: see {self._log}")
+            time.sleep(_POLL_SECONDS)
+        return str(status)
+
+    def _launch(self, selected: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+        params = {"selector": {**_REPOSITORY, **selected}, "mode": "default", "runConfigData": config}
         answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
-            raise ProcessError(f"Dagster refused to audit {topic}: {json.dumps(answer)[:500]}")
+            raise ProcessError(f"Dagster refused a run: {json.dumps(answer)[:500]}")
         return str(answer["run"]["runId"])
 
     def _node(self, topic: str) -> dict[str, Any]:

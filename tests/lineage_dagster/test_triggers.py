@@ -14,6 +14,7 @@ from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.cadence import batches, is_due
 from lineage_dagster.index_watch import read_cursor, write_cursor
 from lineage_dagster.names import COMPLETENESS
+from lineage_dagster.summary import SUMMARY_JOB
 from lineage_dagster.triggers import (
     AUDIT_JOB,
     MAX_RUNS_PER_TICK,
@@ -22,6 +23,7 @@ from lineage_dagster.triggers import (
     audit_schedule,
     full_audit_schedule,
     index_sensor,
+    summary_sensor,
 )
 from tests.lineage_dagster.lake import Lake
 
@@ -253,6 +255,36 @@ def test_topics_that_share_a_run_are_judged_each_by_its_own(lake: Lake, instance
 
 def test_a_request_plans_no_check_so_that_the_page_keeps_showing_the_last_verdict():
     assert audit_request_for(["t"], "schedule", "key").asset_check_keys == []
+
+
+def test_the_landing_page_is_renewed_when_a_verdict_changes_and_only_then(lake: Lake, instance: dg.DagsterInstance):
+    settings, cursor = lake.settings("t"), None
+
+    def tick() -> int:
+        nonlocal cursor
+        result = summary_sensor(settings)(dg.build_sensor_context(instance=instance, cursor=cursor))
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor or cursor
+        return len(result.run_requests or [])
+
+    def audit() -> None:
+        lake.audit(lake.definitions("t"), "t", instance)
+
+    assert [tick(), tick()] == [1, 0]  # never audited is a state to show as well
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    audit()
+    assert [tick(), tick()] == [1, 0]
+    audit()
+    assert tick() == 0  # the same verdict again
+    lake.index("t", [(0, 40, 50)])
+    audit()
+    waiting = instance.create_run_for_job(lake.definitions("t").resolve_job_def(SUMMARY_JOB))
+    assert tick() == 0
+    instance.delete_run(waiting.run_id)
+    assert [tick(), tick()] == [1, 0]  # more is lost
+    lake.index("t", [(0, 10, 20), (0, 30, 40)])
+    audit()
+    assert [tick(), tick()] == [1, 0]
 
 
 def test_few_topics_have_runs_of_their_own():
