@@ -15,6 +15,7 @@ from lineage_pipeline.settings import without_settings
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+LAYERS = ("kafka", "lake", "lake_files", "audit")
 TOPICS = "topics: [{name: orders-v1}, {name: clicks, audit: {books: [index]}}]"
 
 
@@ -38,7 +39,7 @@ def test_dg_lists_every_topics_assets_and_checks(tmp_path: Path):
     done = _run(tmp_path, TOPICS, "dg", "list", "defs", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    expected = {f"{layer}/{topic}" for layer in ("kafka", "lake", "audit") for topic in ("orders-v1", "clicks")}
+    expected = {f"{layer}/{topic}" for layer in LAYERS for topic in ("orders-v1", "clicks")}
     assert {one["asset_key"] for one in found["assets"]} == expected | {"audit/summary"}
     assert "audit/orders-v1:completeness" in {one["key"] for one in found["asset_checks"]}
 
