@@ -16,11 +16,14 @@ from lineage_dagster.check_history import latest_results
 from lineage_dagster.check_result import CheckResult
 from lineage_dagster.incidents import Incident, Notice, Patience, due, from_json, observe, to_json, told
 from lineage_dagster.judgement import checks_for
+from lineage_dagster.lake_assets import lake_files_key
+from lineage_dagster.lake_judgement import LAKE_CHECKS
 from lineage_dagster.messages import Message, digest, message
-from lineage_dagster.sightings import is_overdue, sighting
+from lineage_dagster.sightings import is_overdue, sighting, unless_overdue
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import AlertError
-from lineage_pipeline.settings import Settings
+from lineage_pipeline.lake_request import has_data
+from lineage_pipeline.settings import Settings, TopicSettings
 
 MAX_SINGLE = 3  # more notices at once become one message
 _KEY = "lineage/incidents/{}"  # of each channel, in the instance's key-value store
@@ -35,6 +38,8 @@ class Watched:
     checks: tuple[dg.AssetCheckKey, ...]
     owners: tuple[str, ...]
     overdue_after: float
+    file_checks: tuple[dg.AssetCheckKey, ...] = ()
+    files_overdue_after: float = 0.0
 
 
 def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg.SensorDefinition:
@@ -42,14 +47,7 @@ def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg
 
     The state is in the instance's key-value store and not in the cursor, because a failed tick keeps no cursor.
     """
-    watched = {
-        topic.name: Watched(
-            tuple(dg.AssetCheckKey(audit_key(topic.name), kind.name) for kind in checks_for(topic.audit.books)),
-            topic.owners,
-            overdue_after(topic.audit.every, settings.settle_seconds(topic)),
-        )
-        for topic in settings.topics
-    }
+    watched = {topic.name: _watched(topic, settings.settle_seconds(topic)) for topic in settings.topics}
 
     @dg.sensor(
         name="alerts",
@@ -59,7 +57,7 @@ def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg
     )
     def alerts(context: dg.SensorEvaluationContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason:
         moment = now()
-        results = _results(context.instance, watched)
+        results = _results(context.instance, watched, moment)
         said, undelivered = [], []
         for channel in notifier.channels:
             count, failures = _tell(context.instance, channel, notifier, watched, (results, moment))
@@ -87,9 +85,25 @@ def read_incidents(instance: dg.DagsterInstance, channel: str) -> dict[str, Inci
         return {}
 
 
-def _results(instance: dg.DagsterInstance, watched: Mapping[str, Watched]) -> dict[str, dict[str, CheckResult]]:
-    found = latest_results(instance, [key for one in watched.values() for key in one.checks])
-    return {topic: {key.name: found[key] for key in one.checks} for topic, one in watched.items()}
+def _watched(topic: TopicSettings, settle: float) -> Watched:
+    return Watched(
+        tuple(dg.AssetCheckKey(audit_key(topic.name), kind.name) for kind in checks_for(topic.audit.books)),
+        topic.owners,
+        overdue_after(topic.audit.every, settle),
+        tuple(dg.AssetCheckKey(lake_files_key(topic.name), kind.name) for kind in LAKE_CHECKS if has_data(topic)),
+        overdue_after(topic.lake_files.every, settle),
+    )
+
+
+def _results(
+    instance: dg.DagsterInstance, watched: Mapping[str, Watched], moment: float
+) -> dict[str, dict[str, CheckResult]]:
+    found = latest_results(instance, [key for one in watched.values() for key in (*one.checks, *one.file_checks)])
+    return {
+        topic: {key.name: found[key] for key in one.checks}
+        | {key.name: unless_overdue(found[key], one.files_overdue_after, moment) for key in one.file_checks}
+        for topic, one in watched.items()
+    }
 
 
 def _tell(

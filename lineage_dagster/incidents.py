@@ -25,7 +25,7 @@ class Sighting:
 
     `text`: the whole sentence. `spans`: the widest ranges concerned, `lost` and `partitions` count all of them.
     `observed_at`: epoch seconds. `command`: what to type first. `repairable_until`: when the first of the lost records
-    may leave Kafka (epoch seconds), as far as that is known.
+    may leave Kafka (epoch seconds), as far as that is known. `report`: where all of it can be read.
     """
 
     topic: str
@@ -37,16 +37,21 @@ class Sighting:
     spans: tuple[Span, ...] = ()
     command: str | None = None
     repairable_until: float | None = None
+    report: str | None = None
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a channel was told last about an incident, and when (epoch seconds)."""
+    """What a channel was told last about an incident, and when (epoch seconds).
+
+    `over`: it was told that the incident is over, though a warning is left, which that message named.
+    """
 
     level: Level
     at: float
     lost: int = 0
     spans: tuple[Span, ...] = ()
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,14 @@ def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, In
     after: dict[str, Incident] = {}
     for topic, sighting in seen.items():
         known = incidents.get(topic)
-        if known is None:
+        ended = known is not None and known.told is not None and known.told.over and sighting.level != "warning"
+        if known is None or ended:
             if sighting.level != "ok":
                 after[topic] = Incident(sighting.observed_at, sighting)
         elif sighting.level != "ok" or known.told is not None:
             after[topic] = replace(known, last=sighting)
     for topic, known in incidents.items():
-        if topic not in seen and known.told is not None:
+        if topic not in seen and known.told is not None and not known.told.over:
             gone = f"{topic} is not among the audited topics any more; the incident was open until then."
             over = replace(known.last, level="ok", text=gone, spans=(), lost=0, command=None, repairable_until=None)
             after[topic] = replace(known, last=over)
@@ -124,7 +130,7 @@ def told(incidents: Incidents, notice: Notice, now: float) -> dict[str, Incident
     if sighting.level == "ok":
         after.pop(sighting.topic, None)
     else:
-        said = Told(sighting.level, now, sighting.lost, sighting.spans)
+        said = Told(sighting.level, now, sighting.lost, sighting.spans, over=notice.kind == "resolved")
         after[sighting.topic] = replace(after[sighting.topic], told=said)
     return after
 
@@ -148,6 +154,8 @@ def _kind(incident: Incident, patience: Patience, now: float) -> NoticeKind | No
     level, said = incident.last.level, incident.told
     if said is None:
         return "opened" if _ripe(level, patience, now - incident.since) else None
+    if said.over:
+        return "reminded" if now - said.at >= patience.remind else None
     if level == "ok" or (level == "warning" and said.level != "warning"):
         return "resolved"
     worse = LEVELS.index(level) > LEVELS.index(said.level)

@@ -113,7 +113,7 @@ def lake_files_job(settings: Settings) -> Any:
 
 
 def lake_files_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Every lake_files.every seconds per topic, and once more as soon as a second look can decide."""
+    """Every lake_files.every seconds per topic; at once the first time, and as soon as a second look can decide."""
     plans = {topic.name: topic.lake_files.every for topic in with_files(settings)}
 
     @dg.schedule(
@@ -126,7 +126,7 @@ def lake_files_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def scheduled_lake_audits(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         tick = context.scheduled_execution_time
         due = {topic for topic, every in plans.items() if is_due(topic, every, tick)}
-        due |= {topic for topic in plans if _second_look(context.instance, topic, tick)}
+        due |= _wanted(context.instance, plans, tick)
         ready = due - _under_way(context.instance)
         if not ready:
             return dg.SkipReason(
@@ -152,11 +152,17 @@ def _books(topic: TopicSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*topic.audit.books, "lake")))
 
 
-def _second_look(instance: dg.DagsterInstance, topic: str, tick: datetime) -> bool:
-    """Whether the newest audit of the files saw something for the first time, long enough ago."""
-    event = instance.get_latest_materialization_event(lake_files_key(topic))
-    value = event.asset_materialization.metadata.get(LOOK_AGAIN) if event and event.asset_materialization else None
-    return isinstance(value, dg.TimestampMetadataValue) and tick.timestamp() >= value.value
+def _wanted(instance: dg.DagsterInstance, topics: Iterable[str], tick: datetime) -> set[str]:
+    """Topics whose files nobody has tried to look at, or where a second look can decide what the newest one saw."""
+    keys = {lake_files_key(topic): topic for topic in topics}
+    known = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(list(keys))}
+    wanted = {topic for key, topic in keys.items() if key not in known or not known[key].last_run_id}
+    for key, entry in known.items():
+        made = entry.last_materialization.asset_materialization if entry.last_materialization else None
+        again = made.metadata.get(LOOK_AGAIN) if made else None
+        if isinstance(again, dg.TimestampMetadataValue) and tick.timestamp() >= again.value:
+            wanted.add(keys[key])
+    return wanted
 
 
 def _under_way(instance: dg.DagsterInstance) -> set[str]:

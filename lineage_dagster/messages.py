@@ -48,7 +48,8 @@ def message(notice: Notice, ui_url: str, owners: Sequence[str], now: float) -> M
     if len(sighting.spans) > 1:
         lines += [f"- partition {one[0]}: {one[1]} to {one[2] - 1}" for one in sighting.spans[:MAX_SPANS]]
         lines += [f"- and {more} more ranges in {sighting.partitions} partitions"] if more > 0 else []
-    text = _cut("\n".join(lines), MAX_TEXT - len(url) - len(command) - 2) + f"\n{command}\n{url}"
+    last = "".join(f"\n{line}" for line in (command, sighting.report, url) if line)
+    text = _cut("\n".join(lines), MAX_TEXT - len(last)) + last
     payload = {
         "format": FORMAT,
         "kind": notice.kind,
@@ -65,6 +66,7 @@ def message(notice: Notice, ui_url: str, owners: Sequence[str], now: float) -> M
         "seconds_left": None if until is None else max(0, int(until - now)),
         "owners": list(owners),
         "command": command,
+        "report": sighting.report,
         "url": url,
         "dedup_key": f"lineage/{sighting.topic}/{int(notice.since)}",
     }

@@ -12,11 +12,13 @@ from lineage_dagster.judgement import Judgement, verdict_of
 from lineage_dagster.outcome import AuditOutcome
 from lineage_dagster.sentences import LOST, UNPROVEN_CAUSES, Stretch, next_command, stretches
 from lineage_pipeline.core.coverage_map import SYMBOLS, coverage_map
+from lineage_pipeline.core.next_steps import next_steps
 from lineage_pipeline.core.report import AuditReport, PartitionReport
 
 MAX_ROWS = 50  # the page does not fold a table
 MAP_WIDTH = 36  # cells; a wider map pushes the words beside it off the page
 MAX_INCIDENT_RANGES = 100
+MAX_MARKDOWN = 990  # characters; Dagster folds 1,000 and more away
 INCIDENT = "incident"
 _EXACT_IN_JSON = 2**53
 
@@ -40,7 +42,7 @@ def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
         }
     totals = report.totals
     figures = ("expected", "actual", "missing", "damaged", "unknown", "pending", "duplicated", "quarantined")
-    found: Metadata = {"verdict": report.verdict, "why": why}
+    found: Metadata = {"verdict": report.verdict, "why": why, **_next_steps(report)}
     bad = stretches(report, (*LOST, "unknown", "duplicated"), UNPROVEN_CAUSES)
     if bad:
         found["ranges"] = ranges_table(bad, FEW_RANGE_COLUMNS)
@@ -63,6 +65,17 @@ def check_metadata(judgement: Judgement, outcome: AuditOutcome) -> Metadata:
     return found
 
 
+def _next_steps(report: AuditReport) -> Metadata:
+    """What to do, the most urgent first, as Markdown short enough to be shown unfolded."""
+    text = ""
+    for step in next_steps(report):
+        line = f"- {step.text}" + (f"  \n  `{step.command}`" if step.command else "") + "\n"
+        if len(text) + len(line) > MAX_MARKDOWN:
+            break
+        text += line
+    return {"next": dg.MetadataValue.md(text)} if text else {}
+
+
 def _page(outcome: AuditOutcome) -> Metadata:
     """Where the report is as a page for people."""
     return {"report_page": dg.MetadataValue.path(outcome.page_path)} if outcome.page_path else {}
@@ -73,6 +86,7 @@ def _completeness(report: AuditReport, outcome: AuditOutcome) -> Metadata:
         "coverage_map": dg.MetadataValue.md(map_text(report)),
         "lost": dg.MetadataValue.int(report.totals["missing"] + report.totals["damaged"]),
         "not_proven": dg.MetadataValue.int(report.totals["unknown"]),
+        **_next_steps(report),
     }
     return {**found, **_ranges(stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES)), **_page(outcome)}
 
@@ -143,6 +157,7 @@ def incident_figures(outcome: AuditOutcome) -> dict[str, Any]:
         "verdict": verdict_of(outcome),
         "command": next_command(report) if report is not None else None,
         "repairable_until": None if until is None else until.timestamp(),
+        "report": outcome.page_path or outcome.report_path,
         "lost": sum(len(one) for one in bad if one.range_class in LOST),
         "partitions": len({one.partition for one in bad}),
         "ranges_total": len(bad),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lineage_pipeline.core.findings import Finding
+from lineage_pipeline.core.next_steps import next_steps
 from lineage_pipeline.core.report import AuditReport
 
 MAX_NAMED = 3  # ranges or problems that a sentence spells out; a table beside it has more
@@ -82,8 +83,8 @@ def loss_sentence(report: AuditReport) -> str:
 
 def next_command(report: AuditReport) -> str:
     """What to type first."""
-    repairable = any(one.cause == "repairable" for one in stretches(report, LOST))
-    return f"lineage {'repair' if repairable else 'audit'} --topic {report.topic}"
+    commands = (step.command for step in next_steps(report) if step.command is not None)
+    return next(commands, f"lineage audit --topic {report.topic}")
 
 
 def remark(finding: Finding) -> str:

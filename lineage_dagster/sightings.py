@@ -42,9 +42,17 @@ def is_overdue(results: Mapping[str, CheckResult], overdue_after: float, now: fl
     return verdict is None or verdict.at is None or now - verdict.at > overdue_after
 
 
+def unless_overdue(result: CheckResult, overdue_after: float, now: float) -> CheckResult:
+    """The result, but a passed one that is too old has failed: nobody has looked again."""
+    if result.state == "passed" and result.at is not None and now - result.at > overdue_after:
+        return replace(result, state="failed", text=f"passed {now - result.at:,.0f} s ago, and nobody has looked since")
+    return result
+
+
 def _with_figures(seen: Sighting, figures: Mapping[str, Any]) -> Sighting:
     """With level, lost offsets, partitions, ranges and remedy of metadata.incident_figures."""
-    seen = replace(seen, partitions=int(figures.get("partitions", 0)), command=figures.get("command"))
+    seen = replace(seen, partitions=int(figures.get("partitions", 0)))
+    seen = replace(seen, command=figures.get("command"), report=figures.get("report"))
     if figures.get("verdict") != "loss":
         return seen
     return replace(

@@ -12,7 +12,7 @@ from lineage_dagster import names
 from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
 from lineage_dagster.messages import check_url
-from lineage_dagster.metadata import exact
+from lineage_dagster.metadata import MAX_MARKDOWN, exact
 from lineage_dagster.summary_rows import FIGURES, SummaryRow, headline, summary_row, unreadable, worst_first
 from lineage_pipeline.core.classes import VERDICTS
 from lineage_pipeline.core.overdue import overdue_after
@@ -21,7 +21,6 @@ from lineage_pipeline.settings import Settings
 
 SUMMARY_JOB = "audit_summary"
 MAX_ROWS = 100
-MAX_MARKDOWN = 990  # characters; Dagster folds 1,000 and more away
 _NARROW = ("topic", "verdict", "lost", "not_proven", "doubled")  # the asset's page cuts wide tables off
 _WIDE = ("topic", "verdict", "what", *FIGURES, "audited_at")
 

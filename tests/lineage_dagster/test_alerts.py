@@ -66,12 +66,12 @@ def test_a_loss_is_one_message_with_exactly_the_range_and_its_healing_is_one_mor
     assert opened["ranges"] == [{"partition": 9, "start": 100, "end": 160}]
     assert (opened["topic"], opened["lost"]) == ("t", 60)
     assert opened["url"] == "https://dagster.example/assets/audit/t?view=checks&checkDetail=completeness"
-    assert opened["command"] == "lineage audit --topic t"
+    assert opened["command"] == "lineage audit --books index,broker --wait --topic t"
     platform.lake.index("t", [(9, 100, 160)])
     platform.audit("t")
     for _ in range(3):
         platform.tick("t")
-    assert platform.heard == [("opened", "loss"), ("resolved", "ok")]
+    assert [kind for kind, _ in platform.heard] == ["opened", "resolved"]
     assert platform.receiver.got[1]["dedup_key"] == opened["dedup_key"]
 
 
@@ -147,6 +147,17 @@ def test_audits_that_stop_are_noticed_though_the_last_one_was_green(platform: Pl
     platform.tick("t")
     assert platform.heard == [("opened", "undetermined")]
     assert "no audit of t has finished" in platform.receiver.got[0]["text"]
+
+
+def test_files_that_nobody_looks_at_are_told_when_that_lasts(platform: Platform):
+    platform.lake.index("t", [(0, 0, 10)])
+    platform.audit("t")
+    platform.tick("t")
+    assert platform.heard == []
+    platform.later = 1000
+    platform.tick("t")
+    assert platform.heard == [("opened", "warning")]
+    assert "files_hold_the_index: never" in platform.receiver.got[0]["text"]
 
 
 def test_owners_and_levels_route_messages(platform: Platform):

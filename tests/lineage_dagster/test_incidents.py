@@ -51,6 +51,30 @@ def test_a_loss_is_told_at_once_and_only_once(channel: Channel):
     assert channel.heard == ["opened"]
 
 
+def test_a_loss_that_leaves_a_warning_ends_once_also_when_the_warning_goes_later(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    for now in (30, 60, 90):
+        channel.tick(now, level("warning"))
+    channel.tick(120, level("ok"))
+    assert channel.heard == ["opened", "resolved"]
+    assert channel.incidents == {}
+
+
+def test_a_loss_after_one_that_left_a_warning_is_an_incident_of_its_own(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(30, level("warning"))
+    (notice,) = channel.tick(60, loss((9, 200, 260), at=60))
+    assert (notice.kind, notice.since) == ("opened", 60)
+
+
+def test_a_warning_that_a_loss_has_left_is_recalled_in_time_and_then_has_an_end(channel: Channel):
+    channel.tick(0, loss((9, 100, 160)))
+    for now in range(30, 15_000, 30):
+        channel.tick(now, level("warning"))
+    channel.tick(15_000, level("ok"))
+    assert channel.heard == ["opened", "resolved", "reminded", "resolved"]
+
+
 def test_its_end_is_told_once_and_then_forgotten(channel: Channel):
     channel.tick(0, loss((9, 100, 160)))
     channel.tick(30, level("ok"))

@@ -20,6 +20,7 @@ LOSS = Sighting(
     spans=((9, 100, 160),),
     command="lineage repair --topic orders",
     repairable_until=NOW + 5 * 86_400,
+    report="s3://lake/audit/kafka_topic=orders/report.html",
 )
 OPENED = Notice("opened", NOW - 3600, LOSS)
 
@@ -33,6 +34,7 @@ def test_a_loss_names_the_time_left_the_command_the_owners_and_the_page():
         "Time left to repair: 5 d 0 h, until 2027-01-20T08:00:00Z.",
         "Owners: team:shop.",
         "lineage repair --topic orders",
+        "s3://lake/audit/kafka_topic=orders/report.html",
         "https://dagster.example/assets/audit/orders?view=checks&checkDetail=completeness",
     ]
     assert told.payload["repairable_until"] == "2027-01-20T08:00:00Z"
