@@ -14,7 +14,7 @@ from lineage_dagster.cadence import sensor_seconds
 from lineage_dagster.channels import Channel, Notifier
 from lineage_dagster.check_history import latest_results
 from lineage_dagster.check_result import CheckResult
-from lineage_dagster.incidents import Incident, Notice, Patience, due, from_json, observe, to_json, told
+from lineage_dagster.incidents import Incident, Notice, Patience, due, from_json, observe, to_json, told, undelivered
 from lineage_dagster.judgement import checks_for
 from lineage_dagster.lake_assets import lake_files_key
 from lineage_dagster.lake_judgement import LAKE_CHECKS
@@ -133,6 +133,9 @@ def _tell(
         failure = channel.send(parcel)
         if failure is not None:
             failures.append(failure)
+            for one in carried:
+                incidents = undelivered(incidents, one)
+            _store(instance, channel.name, incidents)
             continue
         for one in carried:
             incidents = told(incidents, one, moment)

@@ -56,11 +56,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Incident:
-    """Something wrong with a topic `since` then (epoch seconds); at level `ok` only its end is still to be told."""
+    """Something wrong with a topic `since` then (epoch seconds); at level `ok` only its end is still to be told.
+
+    `missed`: what the channel should have been told when it opened and did not take.
+    """
 
     since: float
     last: Sighting
     told: Told | None = None
+    missed: Sighting | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, In
         if known is None or ended:
             if sighting.level != "ok":
                 after[topic] = Incident(sighting.observed_at, sighting)
-        elif sighting.level != "ok" or known.told is not None:
+        elif sighting.level != "ok" or known.told is not None or known.missed is not None:
             after[topic] = replace(known, last=sighting)
     for topic, known in incidents.items():
         if topic not in seen and known.told is not None and not known.told.over:
@@ -118,8 +122,8 @@ def due(incidents: Incidents, patience: Patience, now: float) -> list[Notice]:
     for incident in incidents.values():
         kind = _kind(incident, patience, now)
         if kind is not None:
-            before: Level = incident.told.level if incident.told else "ok"
-            notices.append(Notice(kind, incident.since, incident.last, before))
+            sighting = _with_missed(incident) if kind == "resolved" else incident.last
+            notices.append(Notice(kind, incident.since, sighting, _before(incident) or "ok"))
     return sorted(notices, key=lambda one: (-LEVELS.index(one.sighting.level), one.sighting.topic))
 
 
@@ -132,6 +136,15 @@ def told(incidents: Incidents, notice: Notice, now: float) -> dict[str, Incident
     else:
         said = Told(sighting.level, now, sighting.lost, sighting.spans, over=notice.kind == "resolved")
         after[sighting.topic] = replace(after[sighting.topic], told=said)
+    return after
+
+
+def undelivered(incidents: Incidents, notice: Notice) -> dict[str, Incident]:
+    """The incidents after a channel did not take the notice: what opens is told late, even when it is over by then."""
+    after = dict(incidents)
+    if notice.kind == "opened":
+        topic = notice.sighting.topic
+        after[topic] = replace(after[topic], missed=notice.sighting)
     return after
 
 
@@ -151,19 +164,42 @@ def from_json(value: object) -> dict[str, Incident]:
 
 
 def _kind(incident: Incident, patience: Patience, now: float) -> NoticeKind | None:
-    level, said = incident.last.level, incident.told
+    level, before = incident.last.level, _before(incident)
+    if before is None:
+        return "opened" if _ripe(level, patience, now - incident.since) else None
+    said = incident.told
+    if said is not None and said.over:
+        return "reminded" if now - said.at >= patience.remind else None
+    if level == "ok" or (level == "warning" and before != "warning"):
+        return "resolved"
     if said is None:
         return "opened" if _ripe(level, patience, now - incident.since) else None
-    if said.over:
-        return "reminded" if now - said.at >= patience.remind else None
-    if level == "ok" or (level == "warning" and said.level != "warning"):
-        return "resolved"
-    worse = LEVELS.index(level) > LEVELS.index(said.level)
-    if worse and _ripe(level, patience, now - said.at):
+    return _kind_again(incident.last, said, patience, now)
+
+
+def _kind_again(last: Sighting, said: Told, patience: Patience, now: float) -> NoticeKind | None:
+    worse = LEVELS.index(last.level) > LEVELS.index(said.level)
+    if worse and _ripe(last.level, patience, now - said.at):
         return "grown"
-    if level == "loss" and not worse and _more(incident.last, said) and now - said.at >= patience.quiet:
+    if last.level == "loss" and not worse and _more(last, said) and now - said.at >= patience.quiet:
         return "grown"
     return "reminded" if now - said.at >= patience.remind else None
+
+
+def _before(incident: Incident) -> Level | None:
+    """What the channel was told, or should have been told but did not take; None while there was nothing to tell."""
+    if incident.told is not None:
+        return incident.told.level
+    return incident.missed.level if incident.missed is not None else None
+
+
+def _with_missed(incident: Incident) -> Sighting:
+    """What is told of the end of an incident whose beginning the channel did not take."""
+    last, missed = incident.last, incident.missed
+    if incident.told is not None or missed is None:
+        return last
+    text = f"{last.text} It could not be told before, while it was: {missed.text}"
+    return replace(last, text=text, lost=missed.lost, partitions=missed.partitions, spans=missed.spans)
 
 
 def _ripe(level: Level, patience: Patience, age: float) -> bool:
@@ -185,12 +221,17 @@ def _covered(span: Span, known: Iterable[Span]) -> bool:
 
 
 def _incident(value: Mapping[str, Any]) -> Incident:
-    last, said = value["last"], value["told"]
+    said, missed = value["told"], value.get("missed")
     return Incident(
         float(value["since"]),
-        Sighting(**{**last, "spans": _spans(last["spans"])}),
+        _sighting(value["last"]),
         None if said is None else Told(**{**said, "spans": _spans(said["spans"])}),
+        None if missed is None else _sighting(missed),
     )
+
+
+def _sighting(value: Mapping[str, Any]) -> Sighting:
+    return Sighting(**{**value, "spans": _spans(value["spans"])})
 
 
 def _spans(values: Iterable[Iterable[int]]) -> tuple[Span, ...]:

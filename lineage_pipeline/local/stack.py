@@ -174,7 +174,9 @@ class EmbeddedStack:
     def start_dagster(self) -> None:
         """Start Dagster over the stack's topic. Raises ProcessError when it does not come up."""
         self.dagster.start(hold=(self._lock.fileno(),))
-        self._report(f"Dagster UI at {self.dagster.url}")
+        self._report(
+            f"Dagster UI at {self.dagster.url}; all topics at a glance: {self.dagster.url}/assets/audit/summary"
+        )
 
     @property
     def _aws(self) -> dict[str, str]:

@@ -88,6 +88,24 @@ def test_while_the_receiver_is_down_the_tick_fails_and_later_nothing_is_lost_or_
     assert platform.heard == [("opened", "loss")]
 
 
+def test_a_loss_that_was_mended_while_the_receiver_was_down_is_told_once_as_over(platform: Platform):
+    platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
+    platform.audit("t")
+    platform.receiver.status = 503
+    with pytest.raises(AlertError):
+        platform.tick("t")
+    platform.lake.index("t", [(9, 100, 160)])
+    platform.audit("t")
+    with pytest.raises(AlertError):
+        platform.tick("t")
+    platform.receiver.status = 200
+    for _ in range(3):
+        platform.tick("t")
+    (told,) = platform.receiver.got
+    assert (told["kind"], told["title"]) == ("resolved", "RESOLVED: LOSS in t is over")
+    assert told["ranges"] == [{"partition": 9, "start": 100, "end": 160}]
+
+
 def test_one_channel_that_is_down_keeps_no_other_waiting_and_doubles_nothing_there(platform: Platform):
     platform.alerts["channels"] = [{**HOOK, "name": "broken", "webhook": {"env": "NOT_SET"}}, HOOK]
     platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])

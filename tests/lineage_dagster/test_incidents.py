@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage_dagster.incidents import Incident, Notice, Patience, Sighting, due, from_json, observe, to_json, told
+from lineage_dagster.incidents import (
+    Incident,
+    Notice,
+    Patience,
+    Sighting,
+    due,
+    from_json,
+    observe,
+    to_json,
+    told,
+    undelivered,
+)
 
 PATIENCE = Patience(undetermined=900, warning=900, remind=14_400, quiet=900)
 
@@ -33,8 +44,10 @@ class Channel:
     def tick(self, now: float, *sightings: Sighting) -> list[Notice]:
         self.incidents = from_json(json.loads(json.dumps(to_json(observe(self.incidents, sightings)))))
         notices = due(self.incidents, PATIENCE, now)
-        if not self.down:
-            for one in notices:
+        for one in notices:
+            if self.down:
+                self.incidents = undelivered(self.incidents, one)
+            else:
                 self.incidents = told(self.incidents, one, now)
                 self.heard.append(one.kind)
         return notices
@@ -149,6 +162,29 @@ def test_a_topic_that_is_no_longer_audited_ends_with_a_word(channel: Channel):
     assert channel.heard == ["opened", "resolved"]
 
 
+def test_a_loss_that_came_and_went_while_the_channel_was_down_is_told_afterwards(channel: Channel):
+    channel.down = True
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(30, level("ok", 30))
+    channel.down = False
+    (notice,) = channel.tick(60, level("ok", 60))
+    assert (notice.kind, notice.before, notice.since) == ("resolved", "loss", 0)
+    assert "It could not be told before, while it was: LOSS" in notice.sighting.text
+    assert notice.sighting.spans == ((9, 100, 160),)
+    channel.tick(90, level("ok", 90))
+    assert channel.heard == ["resolved"]
+    assert channel.incidents == {}
+
+
+def test_a_doubt_that_never_lasted_long_enough_is_not_told_afterwards(channel: Channel):
+    channel.down = True
+    channel.tick(0, level("undetermined"))
+    channel.tick(600, level("ok"))
+    channel.down = False
+    channel.tick(630, level("ok"))
+    assert channel.heard == []
+
+
 def test_while_the_channel_is_down_nothing_is_lost_and_nothing_is_told_twice(channel: Channel):
     channel.down = True
     for now in range(0, 600, 30):
@@ -164,12 +200,15 @@ def test_while_the_channel_is_down_nothing_is_lost_and_nothing_is_told_twice(cha
     assert channel.heard == ["opened", "resolved"]
 
 
-def test_an_incident_that_came_and_went_while_the_channel_was_down_needs_no_message(channel: Channel):
+def test_a_loss_that_was_missed_and_leaves_a_warning_is_told_as_a_loss_that_is_over(channel: Channel):
     channel.down = True
     channel.tick(0, loss((9, 100, 160)))
-    channel.tick(30, level("ok"))
+    channel.tick(30, level("warning", 30))
     channel.down = False
-    assert channel.tick(60, level("ok")) == []
+    (notice,) = channel.tick(60, level("warning", 60))
+    assert (notice.kind, notice.before) == ("resolved", "loss")
+    channel.tick(90, level("ok", 90))
+    assert channel.heard == ["resolved"]
 
 
 def test_a_loss_that_comes_back_before_its_end_was_told_is_not_opened_again(channel: Channel):
@@ -207,5 +246,5 @@ def test_whatever_happens_nothing_opens_twice_and_what_was_opened_is_told_to_be_
         assert kind != "opened" or not told_open
         told_open = {"opened": True, "resolved": False}.get(kind, told_open)
     assert channel.incidents == {}
-    assert channel.heard[:1] in ([], ["opened"])
+    assert channel.heard[:1] in ([], ["opened"], ["resolved"])  # the latter when its opening was not taken
     assert channel.heard[-1:] in ([], ["resolved"])
