@@ -4,7 +4,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -29,6 +29,9 @@ MAX_SINGLE = 3  # more notices at once become one message
 _KEY = "lineage/incidents/{}"  # of each channel, in the instance's key-value store
 _PING_KEY = "lineage/dead-man-ping"
 _PING_SECONDS = 60.0
+_PATIENCE_SECONDS = 5.0  # Dagster ends a tick after 60, and every channel wants its turn
+
+_Parcel = tuple[Message, list[Notice]]
 
 
 @dataclass(frozen=True)
@@ -125,22 +128,33 @@ def _tell(
     patience = Patience(settings.undetermined_after, settings.warning_after, settings.remind_after, settings.quiet)
     notices = [one for one in due(incidents, patience, moment) if _wanted(channel, one)]
     if len(notices) > MAX_SINGLE:
-        parcels: list[tuple[Message, list[Notice]]] = [(digest(notices, settings.ui_url), notices)]
+        parcels: list[_Parcel] = [(digest(notices, settings.ui_url), notices)]
     else:
         parcels = [(message(one, settings.ui_url, _owners(watched, one), moment), [one]) for one in notices]
-    failures = []
+    failures = _deliver(instance, channel, parcels, incidents, moment)
+    return len(parcels) - len(failures), failures
+
+
+def _deliver(
+    instance: dg.DagsterInstance,
+    channel: Channel,
+    parcels: Sequence[_Parcel],
+    incidents: Mapping[str, Incident],
+    moment: float,
+) -> list[str]:
+    """Why messages were not taken, one sentence each. A channel that keeps us waiting is asked once a tick."""
+    failures: list[str] = []
+    hopeless = False
     for parcel, carried in parcels:
-        failure = channel.send(parcel)
+        started = time.monotonic()
+        failure = failures[-1] if hopeless else channel.send(parcel)
+        for one in carried:
+            incidents = told(incidents, one, moment) if failure is None else undelivered(incidents, one)
+        _store(instance, channel.name, incidents)
         if failure is not None:
             failures.append(failure)
-            for one in carried:
-                incidents = undelivered(incidents, one)
-            _store(instance, channel.name, incidents)
-            continue
-        for one in carried:
-            incidents = told(incidents, one, moment)
-        _store(instance, channel.name, incidents)
-    return len(parcels) - len(failures), failures
+            hopeless = hopeless or time.monotonic() - started > _PATIENCE_SECONDS
+    return failures
 
 
 def _store(instance: dg.DagsterInstance, channel: str, incidents: Mapping[str, Incident]) -> None:

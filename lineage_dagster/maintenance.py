@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from lineage_dagster.assets import audit_key
+from lineage_dagster.lake_assets import lake_files_key, with_files
 from lineage_dagster.summary import summary_key
 from lineage_pipeline.settings import Settings
 
@@ -25,6 +26,7 @@ class KeepConfig(dg.Config):
 def maintenance_job(settings: Settings) -> dg.JobDefinition:
     """Removes runs that ended long ago; never the one behind an asset's latest materialisation."""
     keys = [summary_key(settings), *(audit_key(topic.name) for topic in settings.topics)]
+    keys += [lake_files_key(topic.name) for topic in with_files(settings)]
 
     @dg.op(name="remove_runs")
     def remove_runs(context: dg.OpExecutionContext, config: KeepConfig) -> None:

@@ -116,6 +116,20 @@ def test_one_channel_that_is_down_keeps_no_other_waiting_and_doubles_nothing_the
     assert platform.heard == [("opened", "loss")]
 
 
+def test_a_channel_that_keeps_us_waiting_is_asked_once_a_tick(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lineage_dagster.alerts._PATIENCE_SECONDS", 0.0)
+    for topic in ("a", "b", "c"):
+        platform.lake.index(topic, [(9, 0, 100), (9, 160, 200)])
+    platform.audit("a", "b", "c")
+    platform.receiver.status = 503
+    with pytest.raises(AlertError, match="3 messages undelivered"):
+        platform.tick("a", "b", "c")
+    assert platform.receiver.refused == 1
+    platform.receiver.status = 200
+    platform.tick("a", "b", "c")
+    assert platform.heard == [("opened", "loss")] * 3
+
+
 def test_a_failure_to_send_never_shows_the_secret_address(platform: Platform):
     platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
     platform.audit("t")

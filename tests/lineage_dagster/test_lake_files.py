@@ -91,6 +91,25 @@ def test_what_is_seen_for_the_first_time_is_red_and_looked_at_again_as_soon_as_t
     assert all(requested(again + timedelta(minutes=number)) for number in range(1, 5))
 
 
+def test_files_of_a_new_topic_are_looked_at_in_the_first_minute_and_then_in_their_turn(
+    lake: Lake, file: Path, stored_instance: dg.DagsterInstance
+):
+    settings = lake.settings({**TOPIC, "lake_files": {"every": 86_400}})
+    schedule = lake_files_schedule(settings)
+
+    def requested(minute: int) -> bool:
+        moment = datetime(2026, 11, 23, 12, minute, tzinfo=timezone.utc)
+        context = dg.build_schedule_context(instance=stored_instance, scheduled_execution_time=moment)
+        return isinstance(schedule(context), list)
+
+    assert requested(0)
+    job = lake.definitions(TOPIC).resolve_job_def(LAKE_JOB)
+    run = stored_instance.create_run_for_job(job, tags={"lineage/topic": "t"})
+    assert not requested(1)  # one is waiting
+    stored_instance.report_run_failed(run, "the machine went away")
+    assert not requested(2)  # one that dies is not started every minute
+
+
 @pytest.mark.parametrize("spoil", ["absent", "broken"])
 def test_a_lake_that_cannot_be_looked_at_is_red_in_every_check(
     spoil: str, lake: Lake, file: Path, instance: dg.DagsterInstance
