@@ -7,9 +7,9 @@ ARGS ?=
 # Many tests wait for a checkpoint or a JVM, so two files at a time; those of one file follow one another.
 WORKERS ?= 2
 
-.PHONY: help setup demo test lint type fmt bench check lock
+.PHONY: compose-test help setup demo test lint type fmt bench check lock
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 setup: $(STAMP) ## Make the virtual environment from the hash-locked requirements
 $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
@@ -41,8 +41,13 @@ fmt: $(STAMP) ## Format the code and mend what can be mended
 bench: $(STAMP) ## Measure ratios of two runs side by side
 	$(BIN)/python -m benchmarks $(ARGS)
 
+compose-test: $(STAMP) ## Bring docker-compose.yml up with podman and break it (about 20 minutes; needs root and podman)
+	$(BIN)/python -m tests.compose
+
 check: lint type test ## What CI runs
 
+LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --universal --generate-hashes --no-header --no-annotate
 lock: $(STAMP) ## Resolve the dependencies anew into the locks
-	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate \
-	  --output-file requirements.lock > /dev/null
+	$(LOCK) --all-extras --output-file requirements.lock > /dev/null
+	$(LOCK) --extra flink --extra local --output-file images/flink/requirements.lock > /dev/null
+	$(LOCK) --extra dagster --extra postgres --output-file images/auditor/requirements.lock > /dev/null

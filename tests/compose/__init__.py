@@ -1,0 +1,1 @@
+"""The compose stack, brought up and broken: `make compose-test`. Not collected by pytest."""
