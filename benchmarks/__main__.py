@@ -10,7 +10,7 @@ import argparse
 import importlib
 import sys
 
-BENCHMARKS = ("job_cost", "audit_cost", "incremental_cost", "dagster_ticks")
+BENCHMARKS = ("job_cost", "audit_cost", "lake_cost", "incremental_cost", "dagster_ticks")
 
 
 def main() -> int:

@@ -20,7 +20,10 @@ class Figures:
 
 
 def in_turn(module: str, variants: Sequence[Sequence[str]], rounds: int) -> list[list[Figures]]:
-    """Run `python -m module VARIANT...` for every variant in turn; the child prints one JSON line with its figures."""
+    """Run `python -m module VARIANT...` for every variant in turn; the child prints one JSON line with its figures.
+
+    `cpu` (seconds) and `mib_read` are printed when they are in it.
+    """
     figures: list[list[Figures]] = [[] for _ in variants]
     for number in range(rounds):
         for place, variant in enumerate(variants):
@@ -29,8 +32,10 @@ def in_turn(module: str, variants: Sequence[Sequence[str]], rounds: int) -> list
                 raise SystemExit(f"{module} {' '.join(variant)} failed:\n{done.stderr[-3000:]}")
             line = json.loads(done.stdout.strip().splitlines()[-1])
             figures[place].append(Figures(line["seconds"], line["peak_mib"]))
+            more = f"{line['cpu']:8.1f} s of CPU" if "cpu" in line else ""
+            more += f"{line['mib_read']:8.0f} MiB read" if "mib_read" in line else ""
             print(
-                f"  round {number + 1}: {variant[0]:<16} {line['seconds']:8.2f} s {line['peak_mib']:8.0f} MiB",
+                f"  round {number + 1}: {variant[0]:<16} {line['seconds']:8.2f} s {line['peak_mib']:8.0f} MiB{more}",
                 flush=True,
             )
     return figures
