@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -59,9 +61,23 @@ def _accept_config(command: click.Command) -> None:
         command.params.append(_config_option())
 
 
-def _remember_config(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+@contextmanager
+def _config_named(path: Path) -> Iterator[None]:
+    """Name the file in the environment, for this command and the processes that it starts."""
+    before = os.environ.get("LINEAGE_CONFIG")
+    os.environ["LINEAGE_CONFIG"] = str(path.resolve())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LINEAGE_CONFIG"]
+        else:
+            os.environ["LINEAGE_CONFIG"] = before
+
+
+def _remember_config(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
     if value is not None:
-        os.environ["LINEAGE_CONFIG"] = str(value.resolve())
+        context.with_resource(_config_named(value))
 
 
 def _config_option() -> click.Option:

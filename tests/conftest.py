@@ -14,10 +14,18 @@ from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java, find_java
 from lineage_pipeline.local.s3_server import S3Server
+from lineage_pipeline.settings import without_settings
 
 # How long an example takes says something of the machine, nothing of the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def without_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test says itself which settings it runs with."""
+    for name in set(os.environ) - set(without_settings(os.environ)):
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
