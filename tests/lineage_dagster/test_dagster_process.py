@@ -15,18 +15,20 @@ from typing import Any
 
 import psutil
 import pytest
+from playwright.sync_api import Browser
 
 from lineage_dagster.summary import SUMMARY_JOB
 from lineage_pipeline.errors import ProcessError
 from lineage_pipeline.local.dagster_process import DagsterProcess
 from lineage_pipeline.local.ports import free_ports
 from tests.lineage_dagster.lake import Lake
-from tests.lineage_dagster.pages import CHROMIUM, look
+from tests.lineage_dagster.pages import CHROMIUM, chromium, look
 
 pytestmark = pytest.mark.e2e
 
 SELDOM = {"books": ["index"], "every": 86_400}  # audited on request only
 SENTENCE = "partition 9, offsets 5000 to 5299 (300 missing"
+COMMAND = "Next: lineage audit --books index,broker --wait --topic payments"
 
 _CATALOG = "query Catalog { assetNodes { assetKey { path } groupName kinds dependencyKeys { path } } }"
 _CHECKS = """query Checks($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode {
@@ -96,6 +98,7 @@ def test_a_lost_range_is_a_red_check_with_its_sentence_and_its_row(dagster: Dags
     assert verdict is not None
     assert verdict["evaluation"]["severity"] == "ERROR"
     assert SENTENCE in verdict["evaluation"]["description"]
+    assert verdict["evaluation"]["description"].endswith(COMMAND)
     (row,) = _table(verdict["evaluation"]["metadataEntries"], "ranges")
     assert (row["partition"], row["offsets"], row["count"]) == (9, "5000 to 5299", 300)
 
@@ -151,21 +154,25 @@ PAGES = {
     ),
     "check": (
         "/assets/audit/payments?view=checks&checkDetail=completeness",
-        ["completeness", "Failed", SENTENCE, "5000 to 5299", "lineage audit --topic payments"],
+        ["completeness", "Failed", SENTENCE, "5000 to 5299", COMMAND],
     ),
     "audit": ("/assets/audit/payments?view=overview", [SENTENCE, "5000 to 5299", "Owners"]),
     "summary": ("/assets/audit/summary?view=overview", ["topics are not complete", SENTENCE, "undetermined"]),
 }
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: nobody looked at the pages themselves")
 @pytest.mark.parametrize("name", PAGES)
-def test_a_person_sees_it_on_the_page(name: str, dagster: DagsterProcess, tmp_path: Path):
+def test_a_person_sees_it_on_the_page(name: str, dagster: DagsterProcess, browser: Browser, tmp_path: Path):
     address, texts = PAGES[name]
     picture = tmp_path / f"dagster-{name}.png"
-    page = look(f"{dagster.url}{address}", picture)
-    for text in texts:
-        assert text in page
+    look(browser, f"{dagster.url}{address}", texts, picture)
     if os.environ.get("LINEAGE_PICTURES"):
         (Path(os.environ["LINEAGE_PICTURES"]) / picture.name).write_bytes(picture.read_bytes())
 
