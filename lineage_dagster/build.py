@@ -20,7 +20,7 @@ from lineage_dagster.lake_assets import (
     with_files,
 )
 from lineage_dagster.maintenance import maintenance_job, maintenance_schedule
-from lineage_dagster.summary import summary_asset, summary_job
+from lineage_dagster.summary import summary_asset, summary_check, summary_job
 from lineage_dagster.triggers import (
     audit_job,
     audit_schedule,
@@ -52,6 +52,7 @@ def build_defs(
     return dg.Definitions(
         assets=assets,
         asset_checks=[
+            summary_check(settings),
             *(audit_checks(topic) for topic in settings.topics),
             *(lake_files_checks(topic) for topic in files),
         ],

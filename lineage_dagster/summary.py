@@ -2,8 +2,9 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of the asset's function as objects.
 
-from collections.abc import Sequence
-from datetime import datetime, timezone
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import dagster as dg
@@ -17,9 +18,11 @@ from lineage_dagster.summary_rows import FIGURES, SummaryRow, headline, summary_
 from lineage_pipeline.core.classes import VERDICTS
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import LineageError
-from lineage_pipeline.settings import Settings
+from lineage_pipeline.settings import Settings, TopicSettings
 
+logger = logging.getLogger(__name__)
 SUMMARY_JOB = "audit_summary"
+SUMMARY_SECONDS = 300  # how often the page is renewed in any case
 MAX_ROWS = 100
 _NARROW = ("topic", "verdict", "lost", "not_proven", "doubled")  # the asset's page cuts wide tables off
 _WIDE = ("topic", "verdict", "what", *FIGURES, "audited_at")
@@ -32,60 +35,97 @@ def summary_key(settings: Settings) -> dg.AssetKey:
 
 
 def summary_asset(settings: Settings) -> dg.AssetsDefinition:
-    """The asset and its check."""
+    """The asset; its own step evaluates the check of `summary_check`."""
     key = summary_key(settings)
-    oldest = {topic.name: overdue_after(topic.audit.every, settings.settle_seconds(topic)) for topic in settings.topics}
-
-    @dg.asset(
-        key=key,
+    spec = dg.AssetSpec(
+        key,
         deps=[audit_key(topic.name) for topic in settings.topics],
         kinds={"python"},
         group_name=names.AUDIT,
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(seconds=overdue_after(SUMMARY_SECONDS, settle=0.0))
+        ),
         description="Start here: one row per topic with its latest verdict, the worst first.",
-        check_specs=[
-            dg.AssetCheckSpec(
-                names.ALL_TOPICS_COMPLETE, asset=key, description="Every topic has a recent report that says complete."
-            )
-        ],
     )
-    def summary(auditor: dg.ResourceParam[Auditor]) -> dg.MaterializeResult:  # type: ignore[type-arg]  # as in assets.py
-        now = datetime.now(timezone.utc)
-        rows = worst_first(_row(auditor, topic, age, now) for topic, age in oldest.items())
+
+    @dg.multi_asset(name=names.SUMMARY, specs=[spec])
+    def summary(
+        auditor: dg.ResourceParam[Auditor],
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.MaterializeResult]:  # type: ignore[type-arg]  # as in assets.py
+        rows = _rows(settings, auditor)
         counts = {verdict: sum(1 for row in rows if row.verdict == verdict) for verdict in VERDICTS}
-        return dg.MaterializeResult(
+        judged = _judged(rows)
+        # Before the materialisation, as in assets.py.
+        yield dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=names.ALL_TOPICS_COMPLETE,
+            passed=judged.passed,
+            severity=judged.severity,
+            description=judged.description,
+            metadata=judged.metadata,
+        )
+        yield dg.MaterializeResult(
+            asset_key=key,
             metadata={
                 "state": dg.MetadataValue.md(_markdown(rows)),
                 "topics": _table(rows, _NARROW),
                 **{f"topics_{verdict}": dg.MetadataValue.int(count) for verdict, count in counts.items()},
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=names.ALL_TOPICS_COMPLETE,
-                    passed=bool(rows) and counts["complete"] == len(rows),
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    description=headline(rows),
-                    metadata={"topics": _table(rows, _WIDE)},
-                )
-            ],
         )
 
     return summary
+
+
+def summary_check(settings: Settings) -> dg.AssetChecksDefinition:
+    """The check as Dagster lists it. It stands alone, so that no run that waits or dies hides its last answer."""
+
+    @dg.asset_check(
+        asset=summary_key(settings),
+        name=names.ALL_TOPICS_COMPLETE,
+        description="Every topic has a recent report that says complete.",
+    )
+    def check(auditor: dg.ResourceParam[Auditor]) -> dg.AssetCheckResult:
+        return _judged(_rows(settings, auditor))
+
+    return check
 
 
 def summary_job(settings: Settings) -> Any:
     """Makes audit/summary alone."""
     return dg.define_asset_job(
         SUMMARY_JOB,
-        selection=dg.AssetSelection.assets(summary_key(settings)),
+        selection=dg.AssetSelection.assets(summary_key(settings)).without_checks(),
         description="Renew the landing page from the stored reports; audits nothing.",
     )
 
 
-def _row(auditor: Auditor, topic: str, oldest: float, now: datetime) -> SummaryRow:
+def _rows(settings: Settings, auditor: Auditor) -> list[SummaryRow]:
+    now = datetime.now(timezone.utc)
+    return worst_first(
+        _row(auditor, topic, overdue_after(topic.audit.every, settings.settle_seconds(topic)), now)
+        for topic in settings.topics
+    )
+
+
+def _row(auditor: Auditor, topic: TopicSettings, oldest: float, now: datetime) -> SummaryRow:
     try:
-        return summary_row(topic, auditor.stored_report(topic), oldest, now)
+        return summary_row(topic.name, auditor.stored_report(topic.name), oldest, now)
     except LineageError as error:
-        return unreadable(topic, str(error))
+        return unreadable(topic.name, str(error))
+    except Exception as error:
+        # A page that fails would go on showing what it showed before; the text may quote foreign data: see the log.
+        logger.exception("the report of %s could not be read", topic.name)
+        return unreadable(topic.name, f"an unexpected {type(error).__name__}, see the log of this run")
+
+
+def _judged(rows: Sequence[SummaryRow]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=names.ALL_TOPICS_COMPLETE,
+        passed=bool(rows) and all(row.verdict == "complete" for row in rows),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=headline(rows),
+        metadata={"topics": _table(rows, _WIDE)},
+    )
 
 
 def _markdown(rows: Sequence[SummaryRow]) -> str:

@@ -19,7 +19,7 @@ from lineage_dagster.check_result import CheckResult
 from lineage_dagster.index_watch import read_cursor, write_cursor
 from lineage_dagster.metadata import INCIDENT
 from lineage_dagster.names import COMPLETENESS, op_name
-from lineage_dagster.summary import SUMMARY_JOB
+from lineage_dagster.summary import SUMMARY_JOB, SUMMARY_SECONDS
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.settings import Settings
 
@@ -127,7 +127,7 @@ def summary_schedule() -> dg.ScheduleDefinition:
     """Renews the landing page."""
     return dg.ScheduleDefinition(
         name="summary_page",
-        cron_schedule="*/5 * * * *",
+        cron_schedule=f"*/{SUMMARY_SECONDS // 60} * * * *",
         job_name=SUMMARY_JOB,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Renews audit/summary from the stored reports.",

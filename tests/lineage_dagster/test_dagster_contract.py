@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent
-from dagster._core.loader import LoadingContextForTest
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from lineage_dagster import names
 from lineage_dagster.check_history import latest_results
 from tests.lineage_dagster.lake import Lake
+from tests.lineage_dagster.page_status import shown
 
 KEY = dg.AssetCheckKey(dg.AssetKey(["audit", "t"]), names.COMPLETENESS)
 
@@ -44,19 +42,6 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, end: str) -> None:
         instance.delete_run(run.run_id)
 
 
-def _shown(instance: dg.DagsterInstance) -> str:
-    """What Dagster's page calls the check: its status, or `Not evaluated` for one of another materialisation."""
-
-    async def ask() -> str:
-        context = LoadingContextForTest(instance)
-        record = await AssetCheckExecutionRecord.gen(context, KEY)
-        if record is None or not await record.targets_latest_materialization(context):
-            return "Not evaluated"
-        return (await record.resolve_status(context)).value
-
-    return asyncio.run(ask())
-
-
 def test_a_check_that_never_ran_has_no_result(instance: dg.DagsterInstance):
     assert latest_results(instance, [KEY])[KEY].state == "never"
 
@@ -81,7 +66,7 @@ def test_whatever_becomes_of_a_newer_run_the_page_shows_the_last_verdict(
     lake.index("t", [(0, 0, 10), (0, 20, 30)])
     lake.audit(lake.definitions("t"), "t", instance)
     _end(instance, _queued_run(lake, instance), end)
-    assert _shown(instance) == "FAILED"
+    assert shown(instance, KEY) == "FAILED"
 
 
 def test_the_page_shows_a_verdict_at_every_event_of_an_audit(lake: Lake, instance: dg.DagsterInstance):
@@ -91,18 +76,18 @@ def test_the_page_shows_a_verdict_at_every_event_of_an_audit(lake: Lake, instanc
     began = int(time.time())
     while int(time.time()) == began:  # SQLite notes the second only, and audits are further apart than that
         time.sleep(0.01)
-    shown = []
+    seen = []
     store = instance.handle_new_event
 
     def watched(event: Any, **named: Any) -> None:
         store(event, **named)
-        shown.append(_shown(instance))
+        seen.append(shown(instance, KEY))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(instance, "handle_new_event", watched)
         lake.audit(definitions, "t", instance)
-    assert len(shown) > 10
-    assert set(shown) == {"FAILED"}
+    assert len(seen) > 10
+    assert set(seen) == {"FAILED"}
 
 
 @pytest.mark.parametrize(("end", "checks"), [("queued", True), ("started", False), ("started", True)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lineage_dagster.build import build_defs
 from lineage_dagster.summary import SUMMARY_JOB
 from lineage_dagster.summary_rows import summary_row, unreadable, worst_first
 from tests.lineage_dagster.lake import Lake
+from tests.lineage_dagster.page_status import shown
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 
@@ -157,6 +158,36 @@ def test_a_report_that_is_no_report_is_not_complete(content: bytes, lake: Lake, 
     path.write_bytes(content)
     check, _ = _summary(lake, instance, "a")
     assert not check.passed
+
+
+@pytest.mark.parametrize("end", ["queued", "failed"])
+def test_while_the_page_is_renewed_and_when_that_dies_it_shows_the_last_answer(
+    end: str, lake: Lake, instance: dg.DagsterInstance
+):
+    _summary(lake, instance, "a")
+    run = instance.create_run_for_job(build_defs(lake.settings("a")).resolve_job_def(SUMMARY_JOB))
+    if end == "failed":
+        instance.report_run_failed(run, "the machine went away")
+    assert shown(instance, dg.AssetCheckKey(dg.AssetKey(["audit", "summary"]), "all_topics_complete")) == "FAILED"
+
+
+def test_a_page_that_nobody_renews_grows_old_in_the_eyes_of_all(lake: Lake):
+    graph = build_defs(lake.settings("a")).resolve_asset_graph()
+    policy = graph.get(dg.AssetKey(["audit", "summary"])).freshness_policy
+    assert policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(seconds=3 * 300 + 900))
+
+
+def test_one_report_whose_reading_breaks_leaves_the_others_on_the_page(lake: Lake, instance: dg.DagsterInstance):
+    class Broken:
+        def stored_report(self, topic: str) -> Any:
+            raise RuntimeError("password=secret")
+
+    job = build_defs(lake.settings("a"), resources={"auditor": Broken()}).resolve_job_def(SUMMARY_JOB)
+    (check,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert not check.passed
+    records = check.metadata["topics"].records
+    assert "unexpected RuntimeError" in str(records[0].data["what"])
+    assert "secret" not in str(records)
 
 
 def test_a_topic_named_summary_has_its_own_audit(lake: Lake):
