@@ -94,7 +94,7 @@ def audit_asset(topic: TopicSettings, settle: float) -> dg.AssetsDefinition:
         context.log.info(judged[0].text)
         # Before the materialisation: after it, the page would call the checks "Not evaluated" for a moment.
         yield from _evaluations(topic, judged, outcome)
-        yield dg.MaterializeResult(asset_key=key, metadata=asset_metadata(outcome, judged[0].text))
+        yield dg.MaterializeResult(asset_key=key, metadata=asset_metadata(outcome, judged[0]))
 
     return audit
 

@@ -94,9 +94,13 @@ def judge(outcome: AuditOutcome, promise: AuditPromise) -> tuple[Judgement, ...]
     return tuple(_judge(kind, outcome, promise) for kind in checks_for(promise.books))
 
 
-def verdict_of(outcome: AuditOutcome) -> str:
-    """complete, loss or undetermined; an audit that could not run is undetermined."""
-    return outcome.report.verdict if outcome.report is not None else "undetermined"
+def verdict_of(outcome: AuditOutcome, judged: Judgement) -> str:
+    """complete, loss or undetermined; an audit that could not run, or is complete by less than promised, is the last.
+
+    `judged`: of the blocking check.
+    """
+    verdict = outcome.report.verdict if outcome.report is not None else "undetermined"
+    return "undetermined" if verdict == "complete" and not judged.passed else verdict
 
 
 def _judge(kind: CheckKind, outcome: AuditOutcome, promise: AuditPromise) -> Judgement:
@@ -107,7 +111,13 @@ def _judge(kind: CheckKind, outcome: AuditOutcome, promise: AuditPromise) -> Jud
     return Judgement(kind.name, passed, kind.severity, text)
 
 
-def _completeness(report: AuditReport, _outcome: AuditOutcome, _promise: AuditPromise) -> tuple[bool, str]:
+def _completeness(report: AuditReport, _outcome: AuditOutcome, promise: AuditPromise) -> tuple[bool, str]:
+    unread = [book for book in promise.books if report.books[book] != "read"]
+    if report.verdict == "complete" and unread:  # somebody asked for less: that ends no incident
+        return False, (
+            f"NOT PROVEN: this audit did not read what lineage.yaml names: {', '.join(unread)}. By what it read: "
+            f"{complete_sentence(report)}"
+        )
     if report.verdict == "complete":
         return True, complete_sentence(report)
     return False, loss_sentence(report) if report.verdict == "loss" else undetermined_sentence(report)

@@ -74,7 +74,7 @@ def lake_files_asset(topic: TopicSettings, settle: float) -> dg.AssetsDefinition
         judged = judge_lake(outcome)
         context.log.info(judged[0].text)
         yield from _evaluations(topic, judged)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(outcome, judged[0].text, settle))
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(outcome, judged[0], settle))
 
     return lake_files
 
@@ -170,9 +170,9 @@ def _under_way(instance: dg.DagsterInstance) -> set[str]:
     return {topic for run in runs for topic in run.tags.get(_TOPIC_TAG, "").split(",") if topic}
 
 
-def _metadata(outcome: AuditOutcome, why: str, settle: float) -> dict[str, Any]:
+def _metadata(outcome: AuditOutcome, judged: Judgement, settle: float) -> dict[str, Any]:
     report = outcome.report
-    found: dict[str, Any] = {"verdict": verdict_of(outcome), "why": why}
+    found: dict[str, Any] = {"verdict": verdict_of(outcome, judged), "why": judged.text}
     again = look_again_at(outcome, settle)
     if again is not None:
         found[LOOK_AGAIN] = dg.MetadataValue.timestamp(again)

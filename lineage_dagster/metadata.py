@@ -31,18 +31,15 @@ FEW_RANGE_COLUMNS = _RANGE_COLUMNS[:4]
 _FEW_FIGURES = ("missing", "damaged", "unknown", "duplicated")
 
 
-def asset_metadata(outcome: AuditOutcome, why: str) -> Metadata:
-    """What the page of audit/<topic> shows, in this order; `why` is the verdict's sentence."""
+def asset_metadata(outcome: AuditOutcome, judged: Judgement) -> Metadata:
+    """What the page of audit/<topic> shows, in this order; `judged` is of the check `completeness`."""
     report = outcome.report
+    found: Metadata = {"verdict": verdict_of(outcome, judged), "why": judged.text}
     if report is None:
-        return {
-            "verdict": verdict_of(outcome),
-            "why": why,
-            "audited_at": dg.MetadataValue.timestamp(outcome.finished_at),
-        }
+        return {**found, "audited_at": dg.MetadataValue.timestamp(outcome.finished_at)}
     totals = report.totals
     figures = ("expected", "actual", "missing", "damaged", "unknown", "pending", "duplicated", "quarantined")
-    found: Metadata = {"verdict": report.verdict, "why": why, **_next_steps(report)}
+    found.update(_next_steps(report))
     bad = stretches(report, (*LOST, "unknown", "duplicated"), UNPROVEN_CAUSES)
     if bad:
         found["ranges"] = ranges_table(bad, FEW_RANGE_COLUMNS)
@@ -59,7 +56,7 @@ def check_metadata(judgement: Judgement, outcome: AuditOutcome) -> Metadata:
     """What the check's tab shows; keys are shown by name."""
     found: Metadata = {}
     if judgement.name == names.COMPLETENESS:
-        found[INCIDENT] = dg.MetadataValue.json(incident_figures(outcome))
+        found[INCIDENT] = dg.MetadataValue.json(incident_figures(outcome, judgement))
     if outcome.report is not None:
         found.update(_SHOWN[judgement.name](outcome.report, outcome))
     return found
@@ -147,14 +144,14 @@ def _ranges(found: list[Stretch]) -> Metadata:
     return {"ranges": ranges_table(found)} if found else {}
 
 
-def incident_figures(outcome: AuditOutcome) -> dict[str, Any]:
+def incident_figures(outcome: AuditOutcome, judged: Judgement) -> dict[str, Any]:
     """What the alerts compare from audit to audit: JSON that this project reads back itself (`version`)."""
     report = outcome.report
     bad = stretches(report, (*LOST, "unknown"), UNPROVEN_CAUSES) if report is not None else []
     until = report.repairable_until if report is not None else None
     return {
         "version": 1,
-        "verdict": verdict_of(outcome),
+        "verdict": verdict_of(outcome, judged),
         "command": next_command(report) if report is not None else None,
         "repairable_until": None if until is None else until.timestamp(),
         "report": outcome.page_path or outcome.report_path,

@@ -9,6 +9,7 @@ from typing import Any
 from lineage_dagster import names
 from lineage_dagster.check_result import CheckResult
 from lineage_dagster.incidents import Sighting
+from lineage_pipeline.core.overdue import counts_no_more
 
 
 def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: float, now: float) -> Sighting:
@@ -27,9 +28,11 @@ def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: floa
         figures = verdict.metadata.get("incident")
         seen = Sighting(topic, "undetermined", verdict.text + beside, at)
         return _with_figures(seen, figures) if isinstance(figures, Mapping) and figures.get("version") == 1 else seen
-    if now - at > overdue_after:
+    if counts_no_more(now - at, overdue_after):
         text = f"NOT PROVEN: no audit of {topic} has finished for {now - at:,.0f} s; the last one found everything."
-        return Sighting(topic, "undetermined", text, at)
+        if at > now:
+            text = f"NOT PROVEN: the last audit of {topic} is from a time that is yet to come: some clock is wrong."
+        return Sighting(topic, "undetermined", text, min(at, now))
     if others:
         told = " ".join(f"{name}: {one.text or one.state}" for name, one in others)
         return Sighting(topic, "warning", f"{verdict.text} {told}", at)
@@ -39,12 +42,12 @@ def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: floa
 def is_overdue(results: Mapping[str, CheckResult], overdue_after: float, now: float) -> bool:
     """Whether there is no verdict, or only one that is too old."""
     verdict = results.get(names.COMPLETENESS)
-    return verdict is None or verdict.at is None or now - verdict.at > overdue_after
+    return verdict is None or verdict.at is None or counts_no_more(now - verdict.at, overdue_after)
 
 
 def unless_overdue(result: CheckResult, overdue_after: float, now: float) -> CheckResult:
     """The result, but a passed one that is too old has failed: nobody has looked again."""
-    if result.state == "passed" and result.at is not None and now - result.at > overdue_after:
+    if result.state == "passed" and result.at is not None and counts_no_more(now - result.at, overdue_after):
         return replace(result, state="failed", text=f"passed {now - result.at:,.0f} s ago, and nobody has looked since")
     return result
 

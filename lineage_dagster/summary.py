@@ -14,11 +14,11 @@ from lineage_dagster.assets import audit_key
 from lineage_dagster.auditor import Auditor
 from lineage_dagster.messages import check_url
 from lineage_dagster.metadata import MAX_MARKDOWN, exact
-from lineage_dagster.summary_rows import FIGURES, SummaryRow, headline, summary_row, unreadable, worst_first
+from lineage_dagster.summary_rows import FIGURES, Expected, SummaryRow, headline, summary_row, unreadable, worst_first
 from lineage_pipeline.core.classes import VERDICTS
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import LineageError
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 SUMMARY_JOB = "audit_summary"
@@ -102,20 +102,21 @@ def summary_job(settings: Settings) -> Any:
 def _rows(settings: Settings, auditor: Auditor) -> list[SummaryRow]:
     now = datetime.now(timezone.utc)
     return worst_first(
-        _row(auditor, topic, overdue_after(topic.audit.every, settings.settle_seconds(topic)), now)
-        for topic in settings.topics
+        _row(auditor, Expected(topic.name, topic.audit.books, overdue_after(topic.audit.every, settle)), now)
+        for topic, settle in ((one, settings.settle_seconds(one)) for one in settings.topics)
     )
 
 
-def _row(auditor: Auditor, topic: TopicSettings, oldest: float, now: datetime) -> SummaryRow:
+def _row(auditor: Auditor, expected: Expected, now: datetime) -> SummaryRow:
+    topic = expected.topic
     try:
-        return summary_row(topic.name, auditor.stored_report(topic.name), oldest, now)
+        return summary_row(expected, auditor.stored_report(topic), now)
     except LineageError as error:
-        return unreadable(topic.name, str(error))
+        return unreadable(topic, str(error))
     except Exception as error:
         # A page that fails would go on showing what it showed before; the text may quote foreign data: see the log.
-        logger.exception("the report of %s could not be read", topic.name)
-        return unreadable(topic.name, f"an unexpected {type(error).__name__}, see the log of this run")
+        logger.exception("the report of %s could not be read", topic)
+        return unreadable(topic, f"an unexpected {type(error).__name__}, see the log of this run")
 
 
 def _judged(rows: Sequence[SummaryRow]) -> dg.AssetCheckResult:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from lineage_dagster.sentences import LOST, UNPROVEN_CAUSES, Stretch, listed
 from lineage_pipeline.core.classes import VERDICTS
+from lineage_pipeline.core.overdue import counts_no_more
 
 FIGURES = ("lost", "not_proven", "doubled")
 MAX_WHAT = 160  # characters; the topic's own page has all of it
 _NAMED = 5  # topics that the headline spells out
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a report has to be of: this topic, these books, and at most `oldest` seconds ago."""
+
+    topic: str
+    books: tuple[str, ...]
+    oldest: float
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,9 @@ def unreadable(topic: str, why: str) -> SummaryRow:
     return SummaryRow(topic, "undetermined", "", {}, _cut(f"no report: {why}"))
 
 
-def summary_row(topic: str, report: Mapping[str, Any], oldest: float, now: datetime) -> SummaryRow:
-    """The row for a stored report, which counts no more when it is older than `oldest` seconds."""
+def summary_row(expected: Expected, report: Mapping[str, Any], now: datetime) -> SummaryRow:
+    """The row for a stored report. One that is not as expected may still tell a loss, and is never complete."""
+    topic = expected.topic
     try:
         said = str(report["audited_at"])
         audited_at = datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
@@ -47,15 +58,25 @@ def summary_row(topic: str, report: Mapping[str, Any], oldest: float, now: datet
         proven = figures["lost"] == figures["not_proven"] == 0 and totals["expected"] == totals["actual"]
         parts = [str(one["verdict"]) for one in report["partitions"]]
         figures = figures if parts else {}  # zero of zero would look like none lost
+        unread = [book for book in expected.books if report["books"].get(book) != "read"]
+        foreign = report["topic"] != topic
     except (AttributeError, KeyError, TypeError, ValueError):
         return SummaryRow(topic, "undetermined", "", {}, "the stored report cannot be read: audit the topic again")
+    age = (now - audited_at).total_seconds()
+    if foreign:
+        return SummaryRow(
+            topic, "undetermined", said, {}, "the stored report is of another topic: audit the topic again"
+        )
     if verdict not in VERDICTS:
         verdict, what = "undetermined", f"the stored report says {verdict[:40]!r}, which is no verdict"
     elif verdict == "complete" and (what or not proven or set(parts) != {"complete"}):
         verdict, what = "undetermined", "the stored report says complete and contradicts itself: audit the topic again"
-    elif now - audited_at > timedelta(seconds=oldest):
+    elif counts_no_more(age, expected.oldest):
         old = f"no audit since {said}, and that one said {verdict}"
+        old = old if age > 0 else f"the report is from {said}, which is yet to come: some clock is wrong"
         verdict, what = (verdict, f"{old}: {what}") if verdict == "loss" else ("undetermined", old)
+    elif verdict == "complete" and unread:
+        verdict, what = "undetermined", f"the newest audit did not read what lineage.yaml names: {', '.join(unread)}"
     return SummaryRow(topic, verdict, said, figures, _cut(what or ("" if verdict == "complete" else "see its page")))
 
 

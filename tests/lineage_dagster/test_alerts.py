@@ -181,6 +181,18 @@ def test_audits_that_stop_are_noticed_though_the_last_one_was_green(platform: Pl
     assert "no audit of t has finished" in platform.receiver.got[0]["text"]
 
 
+def test_a_verdict_from_a_time_yet_to_come_is_no_recent_one(platform: Platform):
+    platform.alerts |= {"dead_man_url": {"env": "PING"}, "dead_man_allow_private": True}
+    platform.lake.index("t", [(0, 0, 10)])
+    platform.audit("t")
+    platform.later = -3600  # the clock of whoever audited was an hour ahead
+    assert "no dead-man ping" in platform.tick("t")
+    platform.later += 1000
+    platform.tick("t")
+    assert platform.heard == [("opened", "undetermined")]
+    assert "some clock is wrong" in platform.receiver.got[0]["text"]
+
+
 def test_files_that_nobody_looks_at_are_told_when_that_lasts(platform: Platform):
     platform.lake.index("t", [(0, 0, 10)])
     platform.audit("t")

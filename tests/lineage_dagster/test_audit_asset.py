@@ -141,6 +141,20 @@ def test_books_that_do_not_exist_are_refused_as_a_failed_check(lake: Lake, insta
     assert "tea-leaves" in str(found.verdict.description)
 
 
+def test_an_audit_of_fewer_books_than_are_promised_is_not_green_and_ends_no_loss(
+    lake: Lake, instance: dg.DagsterInstance
+):
+    lake.index("t", [(0, 0, 10)])
+    settings = {"name": "t", "audit": {"books": ["index", "broker"]}}
+    found = lake.audit(lake.definitions(settings), "t", instance, books=["index"])
+    assert not found.verdict.passed
+    assert "NOT PROVEN: this audit did not read what lineage.yaml names: broker" in str(found.verdict.description)
+    event = instance.get_latest_materialization_event(dg.AssetKey(["audit", "t"]))
+    assert event is not None
+    assert event.asset_materialization.metadata["verdict"].value == "undetermined"
+    assert found.verdict.metadata["incident"].value["verdict"] == "undetermined"
+
+
 def test_nothing_is_pickled(lake: Lake, tmp_path: Path):
     lake.index("t", [(0, 0, 10)])
     home = tmp_path / "home"

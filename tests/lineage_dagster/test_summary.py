@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.build import build_defs
 from lineage_dagster.summary import SUMMARY_JOB
-from lineage_dagster.summary_rows import summary_row, unreadable, worst_first
+from lineage_dagster.summary_rows import Expected, summary_row, unreadable, worst_first
 from tests.lineage_dagster.lake import Lake
 from tests.lineage_dagster.page_status import shown
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
+T = Expected("t", ("index",), 3600)
 
 
 def _loss(topic: str, partition: int, start: int, end: int) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def _loss(topic: str, partition: int, start: int, end: int) -> dict[str, Any]:
         "totals": dict.fromkeys(figures, 0) | {"missing": end - start},
         "partitions": [{"partition": partition, "verdict": "loss", "ranges": [lost]}],
         "problems": [],
+        "books": {"index": "read", "broker": "not-consulted", "lake": "not-consulted"},
     }
 
 
@@ -95,18 +98,18 @@ def test_the_page_asks_for_stored_reports_and_nothing_else(lake: Lake, instance:
 
 def test_a_loss_that_was_reported_long_ago_is_still_a_loss_and_says_how_old_it_is():
     report = _loss("t", 0, 10, 20) | {"audited_at": "2026-11-01T00:00:00Z"}
-    row = summary_row("t", report, 3600, NOW)
+    row = summary_row(T, report, NOW)
     assert row.verdict == "loss"
     assert row.what.startswith("no audit since 2026-11-01T00:00:00Z, and that one said loss: partition 0, offsets 10")
 
 
 def test_a_loss_says_until_when_it_can_be_repaired():
     report = _loss("t", 9, 10, 20) | {"repairable_until": "2026-12-01T00:00:00Z"}
-    assert summary_row("t", report, 3600, NOW).what.endswith("; can be repaired until 2026-12-01T00:00:00Z")
+    assert summary_row(T, report, NOW).what.endswith("; can be repaired until 2026-12-01T00:00:00Z")
 
 
 def test_the_worst_topic_is_the_one_that_lost_most():
-    rows = [summary_row(f"t{size}", _loss(f"t{size}", 0, 0, size), 3600, NOW) for size in (3, 500, 20)]
+    rows = [summary_row(replace(T, topic=f"t{size}"), _loss(f"t{size}", 0, 0, size), NOW) for size in (3, 500, 20)]
     assert [row.topic for row in worst_first([*rows, unreadable("none", "x")])] == ["t500", "t20", "t3", "none"]
 
 
@@ -137,6 +140,12 @@ def test_many_topics_leave_the_headline_short_enough_to_be_shown_unfolded(lake: 
         {"problems": ["index file x refused"]},
         {"partitions": [{"partition": 0, "ranges": [{}]}]},
         {"format": "lineage-audit/99"},
+        {"topic": "b"},
+        {"topic": None},
+        {"audited_at": "2099-01-01T00:00:00Z"},
+        {"books": {"index": "not-consulted", "broker": "read", "lake": "read"}},
+        {"books": {"broker": "read"}},
+        {"books": None},
     ],
 )
 def test_a_report_that_is_old_or_strange_is_not_complete(
@@ -149,6 +158,16 @@ def test_a_report_that_is_old_or_strange_is_not_complete(
     check, rows = _summary(lake, instance, "a")
     assert not check.passed
     assert rows[0]["verdict"] == "undetermined"
+
+
+def test_a_report_of_fewer_books_than_are_promised_is_not_complete(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("a", [(0, 0, 10)])
+    lake.audit(lake.definitions("a"), "a", instance)  # by the index alone
+    report = json.loads(_report(lake, "a").read_text())
+    now = datetime.strptime(report["audited_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    assert summary_row(Expected("a", ("index",), 3600), report, now).verdict == "complete"
+    row = summary_row(Expected("a", ("index", "broker"), 3600), report, now)
+    assert (row.verdict, row.what) == ("undetermined", "the newest audit did not read what lineage.yaml names: broker")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff" * 10, b"[" * 100_000])
@@ -179,7 +198,7 @@ def test_a_page_that_nobody_renews_grows_old_in_the_eyes_of_all(lake: Lake):
 
 def test_one_report_whose_reading_breaks_leaves_the_others_on_the_page(lake: Lake, instance: dg.DagsterInstance):
     class Broken:
-        def stored_report(self, topic: str) -> Any:
+        def stored_report(self, _topic: str) -> Any:
             raise RuntimeError("password=secret")
 
     job = build_defs(lake.settings("a"), resources={"auditor": Broken()}).resolve_job_def(SUMMARY_JOB)
