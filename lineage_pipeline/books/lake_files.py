@@ -47,7 +47,12 @@ def look_at(store: ObjectStore, listed: LakeObject, layout: LakeLayout, at: floa
     """
     source = RangedFile(store, info_of(listed))
     try:
-        looked = _read(source, listed, layout, at, every_page=every_page)
+        try:
+            looked = _read(source, listed, layout, at, every_page=every_page)
+        except (StoreError, LakeFileError):
+            raise
+        except Exception as error:  # noqa: BLE001 - names and numbers of a forged footer are read lazily
+            raise _fault(error) from None
     except LakeFileError as error:
         if source.failure is not None:
             raise source.failure from None
@@ -72,13 +77,15 @@ def open_parquet(source: RangedFile, size: int) -> Any:
     if end != _MAGIC:
         raise _broken("it does not end as a Parquet file does: it was cut off, or is something else")
     try:
-        return pq.ParquetFile(
+        file = pq.ParquetFile(
             pa.PythonFile(source, mode="r"), pre_buffer=True, page_checksum_verification=True, memory_map=False
         )
-    except StoreError:
+        _check_footer(file, size)
+    except (StoreError, LakeFileError):
         raise
     except Exception as error:  # noqa: BLE001 - what a forged footer makes Arrow raise is not one class
         raise _fault(error) from None
+    return file
 
 
 def batches(file: Any, columns: list[str] | None) -> Iterator[Any]:
@@ -133,6 +140,26 @@ def _check_columns(file: Any, wanted: list[str], columns: Columns) -> None:
         codecs = {chunk.compression for chunk in chunks if chunk.path_in_schema in wanted} - _CODECS
         if codecs:
             raise _unsuitable(f"it is compressed with {', '.join(sorted(codecs))}, which is not read")
+
+
+def _check_footer(file: Any, size: int) -> None:
+    """Refuse a footer that contradicts itself: Arrow believes it, and what it says may end the process."""
+    metadata, schema = file.metadata, file.schema
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    if any(group.num_rows < 0 for group in groups) or sum(group.num_rows for group in groups) != metadata.num_rows:
+        raise _broken("its footer contradicts itself: the row groups do not add up to the rows")
+    for number in range(metadata.num_columns):
+        column = schema.column(number)
+        for group in groups:
+            if not group.num_rows:
+                continue
+            chunk = group.column(number)
+            begin = min(chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset)
+            sizes = min(chunk.total_compressed_size, chunk.total_uncompressed_size)
+            whole = begin > 0 and sizes >= 0 and begin + chunk.total_compressed_size <= size
+            fits = chunk.num_values == group.num_rows or (column.max_repetition_level and chunk.num_values >= 0)
+            if not (whole and fits and chunk.physical_type == column.physical_type):
+                raise _broken(f"its footer contradicts itself about column {column.path}")
 
 
 def read_group(file: Any, group: int, columns: list[str] | None) -> Any:
