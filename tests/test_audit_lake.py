@@ -172,6 +172,17 @@ def test_a_file_written_over_by_another_is_changed_whatever_its_size(lake: Lake)
     assert report.verdict == "loss"
 
 
+def test_a_file_written_over_that_keeps_its_size_and_its_time_is_changed_all_the_same(lake: Lake) -> None:
+    lake.audit()
+    before = lake.two.stat()
+    with lake.two.open("r+b") as file:  # in place: the file's identity stays as well
+        file.write(data_file(span(0, 30, 40)))
+    os.utime(lake.two, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = lake.two.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+    assert ("[10, 20)", "damaged", "object-changed") in shown(lake.audit(wait=True))
+
+
 def test_a_copy_is_a_duplicate_with_both_files_and_a_renamed_file_is_none(lake: Lake) -> None:
     lake.audit()
     copy = lake.two.with_name("part-9")
@@ -292,6 +303,43 @@ def test_what_the_budget_leaves_out_is_unknown_and_the_next_audit_goes_on(lake: 
     assert lake.audit(budget=LakeBudget(files=1)).verdict == "complete"
 
 
+def test_a_full_audit_whose_budget_ends_early_says_so_and_the_next_one_goes_on(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lake.audit().verdict == "complete"
+    looked: set[str] = set()
+    ranged = DirectoryStore.get_range
+
+    def watched(self: DirectoryStore, listed: ObjectInfo, start: int, end: int) -> bytes:
+        looked.add(listed.key)
+        return ranged(self, listed, start, end)
+
+    monkeypatch.setattr(DirectoryStore, "get_range", watched)
+    for turn in range(3):
+        lake.wait(1)
+        report = lake.audit(full=True, budget=LakeBudget(files=1))
+        assert (report.verdict, len(looked)) == ("undetermined", turn + 1)
+        assert "2 of 3 files were not looked at again" in report.problems[0]
+    assert lake.audit(full=True).verdict == "complete"
+
+
+def test_a_full_audit_counts_only_what_waits_when_a_file_cannot_be_fetched(lake: Lake) -> None:
+    assert lake.audit().verdict == "complete"
+
+    class Refusing(DirectoryStore):
+        def get_range(self, listed: ObjectInfo, start: int, end: int) -> bytes:
+            if "part-2" in listed.key:
+                raise StoreError(f"{listed.key} is in another storage class")
+            return super().get_range(listed, start, end)
+
+    request = lake.request(full=True)
+    assert request.lake is not None
+    tables = {**request.lake.tables, "data": Refusing("output", str(lake.root / "output"))}
+    report = audit_topic(replace(request, lake=replace(request.lake, tables=tables)), lake.clock)
+    assert report.verdict == "undetermined"
+    assert [one for one in report.problems if "looked at" in one] == []
+
+
 def test_an_unread_file_may_hold_what_a_lost_one_held(lake: Lake) -> None:
     lake.audit()
     lake.two.unlink()
@@ -336,6 +384,16 @@ def test_a_lake_that_cannot_be_listed_leaves_everything_unknown(lake: Lake, harm
     assert report.verdict == "loss"  # what is known to be lost does not come back because nobody can look
     assert report.books["lake"] == "unreadable"
     assert shown(report) == [("[0, 10)", "unknown", "listing-incomplete"), ("[10, 20)", "damaged", "object-missing")]
+
+
+@pytest.mark.parametrize(
+    "log", ["_delta_log/00000000000000000000.json", ".hoodie/hoodie.properties", "metadata/v1.metadata.json"]
+)
+def test_a_table_whose_own_log_says_which_files_count_is_never_complete(lake: Lake, log: str) -> None:
+    put(lake.root / "output", f"kafka_topic={TOPIC}/{log}", b"{}")
+    report = lake.audit()
+    assert report.verdict == "undetermined"
+    assert f"a log of its own (kafka_topic={TOPIC}/{log})" in told(report)
 
 
 def test_a_mistyped_path_is_no_damage(lake: Lake) -> None:

@@ -145,8 +145,8 @@ class DirectoryStore:
 
 
 def _tag(status: os.stat_result) -> str:
-    """An entity tag: changes with the file's identity, time or size."""
-    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+    """An entity tag: changes with the file's identity, size or times; st_ctime is the one that nobody can set back."""
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{status.st_size:x}"
 
 
 def _sync_directory(folder: Path) -> None:

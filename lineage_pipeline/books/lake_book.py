@@ -84,8 +84,14 @@ class LakeBook:
         manifest = update.manifest
         if self.data_days is not None:
             manifest = retire(manifest, (at - timedelta(days=self.data_days)).timestamp())
-        waiting = len(update.unread) - len(failed)
-        doubts, problems = self._doubts(waiting, failed, [one.problem for one in listings.values() if one.problem])
+        seen = {one.looked.file.listed.name for one in looks} | {one.name for one, _ in failed}
+        left = {one.name for one in todo} - seen
+        waiting = left & {one.name for one in update.unread}
+        nobodys = [one.problem for one in listings.values() if one.problem]
+        doubts, problems = self._doubts(len(waiting), failed, nobodys)
+        if skipped := len(left - waiting):
+            text = f"{skipped} of {len(todo)} files were not looked at again, since the budget of one audit was used up"
+            problems.append(f"{text} (`max_files` and its kin in lake_files): the next --full goes on with them")
         problems += [one for one in (kept.problem, self._stored(kept, manifest)) if one]
         return LakeReading(
             status="read",

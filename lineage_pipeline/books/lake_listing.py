@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, is_hidd
 from lineage_pipeline.core.lake_layout import LakeLayout
 from lineage_pipeline.core.lake_manifest import LakeObject, LakeTable
 
+_LOGS = ("_delta_log/", ".hoodie/")  # directories of table formats whose log alone says which files count
+_SNAPSHOTS = re.compile(r"(?:.*/)?metadata/[^/]*\.metadata\.json")  # Iceberg's
 _UNCOMMITTED = ("inprogress", "_tmp_", "_temporary", ".tmp")  # in names of files that no reader sees
 
 
@@ -57,7 +60,22 @@ def _split(table: LakeTable, folder: str, mine: Iterable[ObjectInfo], listed: It
     uncommitted = [
         one for one in listed if is_hidden(one.key[cut:]) and any(word in one.key[cut:] for word in _UNCOMMITTED)
     ]
-    return TableListing(_sorted(table, objects), _sorted(table, uncommitted))
+    logs = [one.key for one in listed if _is_log(one.key[cut:])]
+    return TableListing(_sorted(table, objects), _sorted(table, uncommitted), _with_log(table, logs))
+
+
+def _is_log(key: str) -> bool:
+    return any(key.startswith(log) or f"/{log}" in key for log in _LOGS) or _SNAPSHOTS.fullmatch(key) is not None
+
+
+def _with_log(table: LakeTable, logs: list[str]) -> str | None:
+    """Files that such a log has removed stay where they were: they hold offsets that no reader of the table sees."""
+    if not logs:
+        return None
+    return (
+        f"the {table} files belong to a table format with a log of its own ({min(logs)}): which of them count is in the"
+        " log, and it is not read here: audit without the lake book"
+    )
 
 
 def _sorted(table: LakeTable, found: Iterable[ObjectInfo]) -> tuple[LakeObject, ...]:

@@ -147,6 +147,8 @@ class S3ObjectStore:
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": page_size}):
                 if page.get("Contents"):
                     yield page["Contents"]
+                if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+                    raise ValueError("the server says that there is more, and not how to get it")
         except (*_FOREIGN, KeyError) as error:
             raise self._failed("listed", below, error) from None
 

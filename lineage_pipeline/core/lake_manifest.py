@@ -155,10 +155,17 @@ class ManifestUpdate:
 
 
 def to_look_at(manifest: LakeManifest, listed: Iterable[LakeObject], *, again: bool = False) -> list[LakeObject]:
-    """The listed objects that are new or changed; with `again` all of them. Oldest first."""
-    known = {} if again else manifest.present()
-    new = [one for one in listed if one.name not in known or not known[one.name].listed.is_same(one)]
-    return sorted(new, key=lambda one: (one.modified, one.name))
+    """The listed objects that are new or changed, oldest first.
+
+    With `again` the others follow, those first whose last look is longest ago: so looks that a budget breaks off get
+    to all objects in the end.
+    """
+    known = manifest.present()
+    every = list(listed)
+    same = [one for one in every if one.name in known and known[one.name].listed.is_same(one)]
+    names = {one.name for one in same}
+    new = sorted((one for one in every if one.name not in names), key=lambda one: (one.modified, one.name))
+    return [*new, *sorted(same, key=lambda one: (known[one.name].looked_at, one.name))] if again else new
 
 
 def updated(
