@@ -1,201 +1,238 @@
-"""Break each check of the auditor's core once and see that the fast suite notices: `python benchmarks/mutate_core.py`.
+"""Break each check of the auditor's core once and see that the suite notices: `python -m benchmarks.mutate_core`.
 
-Every mutant is one changed node of one module's syntax tree: a comparison, a boolean, a condition, a boundary, a claim
-left out. It lives in a temporary copy of the package; the checkout is never touched. Exit code 1 when a mutant lives
-that is not listed, with its reason, in EQUIVALENT.
+Every test is run once, to know which functions it calls. Then every mutant is put into a fork of this process, and the
+tests that call the changed function are run, the quickest first, until one fails. Nothing on disk is touched. Exit code
+1 when a mutant survives that benchmarks/equivalent_mutants.txt does not list, or when that list names one that is not.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
+import importlib
+import json
 import os
-import shutil
-import signal
+import resource
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import hypothesis.strategies  # noqa: F401 - imported once, before the forks
-import numpy as np  # noqa: F401 - the same
+import hypothesis
 import pytest
+from _pytest.runner import runtestprotocol
+
+from benchmarks.graft import functions_of, graft
+from benchmarks.mutants import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parent.parent
-CORE = Path("lineage_pipeline/core")
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.txt")
 MODULES = (
-    *("offsets", "offset_index", "coverage", "broker_snapshot", "classes", "evidence"),
-    *("baseline", "decision", "short_windows", "audit", "report", "coverage_map", "hole_reading", "hole_resolution"),
+    *("offsets", "offset_index", "coverage", "classes", "broker_snapshot", "baseline", "evidence", "memory"),
+    *("decision", "short_windows", "lake_claims", "lake_comparison", "audit", "report", "completeness"),
+    *("hole_reading", "hole_resolution", "recall", "audit_events", "fold", "held_back", "overdue", "expiry"),
+    *("ledger", "ledger_events", "ledger_json", "ledger_entry", "ledger_checkpoint", "job_start", "repair_decision"),
 )
-TESTS = (
-    *("test_decision", "test_coverage", "test_offsets", "test_broker_snapshot", "test_report_golden"),
-    *("test_coverage_map", "test_offset_index", "test_audit_against_oracle", "test_hole_resolution"),
+SUITE = (
+    *("tests/core", "tests/test_audit_topic.py", "tests/test_remembering.py", "tests/test_audit_lake.py"),
+    "tests/simulation/test_histories.py::test_every_report_of_a_random_history_is_true[0]",
 )
-# mutants that mean the same as the original, by `module: source before -> source after`, and why
-_ALL_OR_NONE = "the checked values have last_stable exactly when they have the others; the type checker wants it said"
-_STABLE = "self.evidence.isolation == 'read_committed' and self.offsets.last_stable is not None"
-EQUIVALENT: dict[str, str] = {
-    f"decision: {_STABLE} -> self.evidence.isolation == 'read_committed'": _ALL_OR_NONE,
-}
-
-_COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE),
-    ast.LtE: (ast.Lt, ast.Gt),
-    ast.Gt: (ast.GtE, ast.LtE),
-    ast.GtE: (ast.Gt, ast.Lt),
-    ast.Eq: (ast.NotEq,),
-    ast.NotEq: (ast.Eq,),
-    ast.Is: (ast.IsNot,),
-    ast.IsNot: (ast.Is,),
-    ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,),
-}
+OUTSIDE = {"broker", "s3", "java", "kafka_jars"}  # fixtures of a real stack: those tests are left out
+QUICK, FULL = 12, 120  # examples of a property: to see which functions it calls and for a first try; to be sure
+CPU_SECONDS = 240  # a mutant that does not come to an end is noticed
 
 
-def mutants(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """(node, what replaces it) for every mutation of the module, one at a time."""
-    decorated = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    skipped = {id(part) for node in decorated for mark in node.decorator_list for part in ast.walk(mark)}
-    for node in ast.walk(tree):
-        if id(node) not in skipped:  # `frozen=True` is for the reader and the type checker
-            yield from ((node, changed) for changed in changes(node))
+@dataclass
+class Known:
+    """One test: what it calls in the core, and how long it takes with few examples. CPU seconds."""
+
+    item: Any
+    calls: frozenset[str] = frozenset()
+    seconds: float = 0.0
 
 
-def changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901 - one branch per kind of node
-    """Every way to break one node."""
-    if isinstance(node, ast.Compare):
-        for index, operator in enumerate(node.ops):
-            for other in _COMPARE.get(type(operator), ()):
-                changed = copy.deepcopy(node)
-                changed.ops[index] = other()
-                yield changed
-    elif isinstance(node, ast.BoolOp):
-        changed = copy.deepcopy(node)
-        changed.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
-        yield changed
-        yield from (copy.deepcopy(value) for value in node.values)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.Invert):
-        yield copy.deepcopy(node.operand)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-        if not _is_text(node):
-            changed = copy.deepcopy(node)
-            changed.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
-            yield changed
-    elif isinstance(node, ast.Call):
-        yield from _calls(node)
-    elif isinstance(node, ast.Constant) and type(node.value) is bool:
-        yield ast.Constant(not node.value)
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        yield ast.Pass()
+@dataclass
+class Run:
+    """The tests of the suite, and what became of the mutants."""
+
+    modules: Sequence[str]
+    every: int
+    equivalent: dict[str, str]
+    tests: list[Known] = field(default_factory=list)
+    survivors: list[Mutant] = field(default_factory=list)
+    tried: int = 0
+    listed: set[str] = field(default_factory=set)
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Without the real stack."""
+        items[:] = [one for one in items if not OUTSIDE & set(one.fixturenames)]
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Instead of running the tests: learn what they call, then break what they call."""
+        loaded = {one: importlib.import_module(f"lineage_pipeline.core.{one}") for one in self.modules}
+        names = {code: name for one in loaded for name, code in _codes(one)}
+        started = time.monotonic()
+        self.tests = [_learn(item, names) for item in session.items]
+        failing = [one.item.nodeid for one in self.tests if one.seconds < 0]
+        slow = sorted(self.tests, key=lambda one: -one.seconds)[:8]
+        print("the slowest:", *(f"{one.seconds:.1f} s {one.item.nodeid}" for one in slow), sep="\n  ")
+        print(f"\n{len(self.tests)} tests looked at in {time.monotonic() - started:.0f} s", flush=True)
+        if failing:
+            print("these fail without any mutation:", *failing, sep="\n  ")
+            session.shouldfail = "the suite must pass first"
+            return True
+        for name, module in loaded.items():
+            self._break(name, module)
+        return True
+
+    def _break(self, name: str, module: Any) -> None:
+        number = alive = 0
+        for number, mutant in enumerate(mutants(name, Path(str(module.__file__)).read_text()), 1):  # noqa: B007
+            if number % self.every:
+                continue
+            if mutant.name in self.equivalent:
+                self.listed.add(mutant.name)
+                continue
+            self.tried += 1
+            if self._survives(mutant, module):
+                alive += 1
+                self.survivors.append(mutant)
+                print(f"ALIVE line {mutant.line} {mutant.name}", flush=True)
+        print(f"{name}: {number} mutants, {alive} alive", flush=True)
+
+    def _survives(self, mutant: Mutant, module: Any) -> bool:
+        place = f"{mutant.module}.{mutant.function}"
+        # what is not inside of a function can be seen wherever the module is used
+        prefix = place if mutant.function in functions_of(module) else f"{mutant.module}."
+        calling = [one for one in self.tests if any(_is_within(call, prefix) for call in one.calls)]
+        calling.sort(key=lambda one: one.seconds)
+        return _passes(lambda: _all_pass(mutant, module, calling))
 
 
-def _calls(node: ast.Call) -> Iterator[ast.AST]:
-    swaps = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
-    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    if name in swaps:
-        changed = copy.deepcopy(node)
-        if isinstance(changed.func, ast.Name):
-            changed.func.id = swaps[name]
-        elif isinstance(changed.func, ast.Attribute):
-            changed.func.attr = swaps[name]
-        yield changed
+def _is_within(call: str, prefix: str) -> bool:
+    return call == prefix or call.startswith(prefix if prefix.endswith(".") else f"{prefix}.")
 
 
-def _is_text(node: ast.BinOp) -> bool:
-    return any(isinstance(side, ast.JoinedStr) for side in (node.left, node.right))
+def _codes(name: str) -> Iterable[tuple[str, Any]]:
+    """Every function of a module of the core with its code object."""
+    module = importlib.import_module(f"lineage_pipeline.core.{name}")
+    return [(f"{name}.{one}", function.__code__) for one, function in functions_of(module).items()]
 
 
-class _Replace(ast.NodeTransformer):
-    def __init__(self, target: ast.AST, replacement: ast.AST) -> None:
-        self.target, self.replacement = target, replacement
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        return self.replacement if node is self.target else super().visit(node)
-
-
-def mutated(source: str, number: int) -> tuple[str, str, int] | None:
-    """The module's text with mutation `number`, its description and line; None past the last one."""
-    tree = ast.parse(source)
-    for index, (node, replacement) in enumerate(mutants(tree)):
-        if index == number:
-            before, line = ast.unparse(node), getattr(node, "lineno", 0)
-            changed = _Replace(node, ast.copy_location(replacement, node)).visit(tree)
-            after = ast.unparse(replacement)
-            return ast.unparse(ast.fix_missing_locations(changed)), f"{before} -> {after}", line
-    return None
-
-
-def survives(project: Path, timeout: float) -> bool:
-    """Whether the fast suite passes in a fork of this process; a mutant that hangs counts as noticed."""
+def _learn(item: Any, names: dict[Any, str]) -> Known:
+    """Run the test in a fork, with few examples, and note the core's functions that it calls."""
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _run_tests_and_exit(project)
-    give_up = time.monotonic() + timeout
-    while time.monotonic() < give_up:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
+        os.close(reading)
+        calls: set[str] = set()
+
+        def called(frame: Any, event: str, _argument: Any) -> None:
+            if event == "call" and frame.f_code in names:
+                calls.add(names[frame.f_code])
+
+        _silence()
+        _examples(item, QUICK)
+        before = time.process_time()
+        sys.setprofile(called)
+        passed = _passed(item)
+        sys.setprofile(None)
+        seconds = time.process_time() - before if passed else -1.0
+        with os.fdopen(writing, "w") as pipe:
+            json.dump([sorted(calls), seconds], pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
     os.waitpid(child, 0)
-    return False
+    calls_told, seconds_told = json.loads(told) if told else ([], -1.0)
+    return Known(item, frozenset(calls_told), seconds_told)
 
 
-def _run_tests_and_exit(project: Path) -> NoReturn:
-    """In the child: what takes long to import came along with the fork, the mutated package is imported now."""
+def _passes(work: Callable[[], bool]) -> bool:
+    """Whether `work` says so, in a fork of this process with limited time and memory."""
+    child = os.fork()
+    if child == 0:
+        _in_child(work)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def _in_child(work: Callable[[], bool]) -> NoReturn:
     code = 1
     try:
-        os.chdir(project)
-        sys.path.insert(0, str(project))
-        sys.dont_write_bytecode = True  # mutants of one size in one second would share compiled files
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
-        options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=1"]
-        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # imported before the fork on purpose
-        code = pytest.main([*options, *(f"tests/core/{name}.py" for name in TESTS)])
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
+        _silence()
+        code = 0 if work() else 1
     finally:
         os._exit(code)
 
 
+def _all_pass(mutant: Mutant, module: Any, calling: Sequence[Known]) -> bool:
+    if not graft(module, mutant.text):
+        raise NotImplementedError(mutant.name)
+    for examples in (QUICK, FULL):
+        for one in calling:
+            is_property = _examples(one.item, examples)
+            if (is_property or examples == QUICK) and not _passed(one.item):
+                return False
+    return True
+
+
+def _examples(item: Any, count: int) -> bool:
+    """Let a property try at most `count` examples, and not look for a smaller one; False when it is no property."""
+    chosen = getattr(item.function, "_hypothesis_internal_use_settings", None)
+    if chosen is None:
+        return False
+    item.function._hypothesis_internal_use_settings = hypothesis.settings(  # noqa: SLF001 - there is no public way
+        chosen, max_examples=count, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate], database=None
+    )
+    return True
+
+
+def _passed(item: Any) -> bool:
+    try:
+        return all(one.passed for one in runtestprotocol(item, nextitem=None, log=False))
+    except BaseException:  # noqa: BLE001 - a mutant may raise anything anywhere
+        return False
+
+
+def _silence() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+def _reviewed() -> dict[str, str]:
+    """The mutants that mean the same as the original, each with the reason, from the list beside this module."""
+    found, reason = {}, ""
+    for line in EQUIVALENT.read_text().splitlines():
+        if line.startswith("#"):
+            reason = line.lstrip("# ")
+        elif line.strip():
+            found[line.strip()] = reason
+    return found
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", default=list(MODULES))
     parser.add_argument("--every", type=int, default=1, help="only every n-th mutant, for a quick look")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
-        for name in ("lineage_pipeline", "tests"):
-            shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        shutil.copy(ROOT / "pyproject.toml", project)
-        (project / "tests" / "conftest.py").unlink(missing_ok=True)  # the broker is not needed, nor its imports
-        started = time.monotonic()
-        if not survives(project, 600):
-            print("the suite fails without any mutation: nothing to learn")
-            return 2
-        limit = 5 * (time.monotonic() - started) + 30
-        alive = tried = 0
-        for module in arguments.modules:
-            path = project / CORE / f"{module}.py"
-            source = path.read_text()
-            number = 0
-            while (mutant := mutated(source, number)) is not None:
-                number += 1
-                text, what, line = mutant
-                if number % arguments.every or f"{module}: {what}" in EQUIVALENT:
-                    continue
-                tried += 1
-                path.write_text(text)
-                if survives(project, limit):
-                    alive += 1
-                    print(f"ALIVE {module}.py:{line}: {what}", flush=True)
-            path.write_text(source)
-            print(f"{module}: {number} mutants", flush=True)
-        print(f"{tried} mutants, {alive} alive")
-        return 1 if alive else 0
+    chosen = parser.parse_args()
+    os.chdir(ROOT)
+    run = Run(chosen.modules, chosen.every, _reviewed())
+    options = ["-q", "--no-header", "-p", "no:cacheprovider", "-o", "timeout=0", "-s"]
+    code = pytest.main([*options, "-W", "ignore", "--hypothesis-seed=1", *SUITE], plugins=[run])
+    if code not in {0, pytest.ExitCode.NO_TESTS_COLLECTED} or not run.tests:
+        return 2
+    print(f"{run.tried} mutants tried, {len(run.listed)} equivalent by review, {len(run.survivors)} survivors")
+    unknown = sorted(one for one in run.equivalent.keys() - run.listed if one.split(".")[0] in chosen.modules)
+    if unknown and chosen.every == 1:
+        print("listed as equivalent, but there is no such mutant:", *unknown, sep="\n  ")
+        return 1
+    return 1 if run.survivors else 0
 
 
 if __name__ == "__main__":

@@ -65,19 +65,29 @@ class KafkaBook:
             "log_level": 0,  # what librdkafka would print comes back as an error here
             **{name: value.get_secret_value() for name, value in properties.items()},
             "bootstrap.servers": bootstrap,
+            "error_cb": self._complained,
         }
+        self._refusal = ""  # why the broker lets nobody in, as the client said it beside a request that got no answer
 
     def snapshot(self, topic: str, group: str | None = None) -> BrokerSnapshot:
         """One look at `topic`; see BrokerBook.snapshot."""
         admin = self._admin()
-        cluster_id = self._ask("describe the cluster", lambda: admin.describe_cluster(request_timeout=self._timeout))
+        try:
+            what = "describe the cluster"
+            cluster_id = self._ask(what, lambda: admin.describe_cluster(request_timeout=self._timeout))
+        except BrokerError:
+            admin.poll(0)  # what the client complained about meanwhile: the request itself only says "timed out"
+            if not self._refusal:
+                raise
+            raise BrokerError(f"Kafka at {self._bootstrap} {self._refusal}") from None
         topic_id, numbers = self._describe(admin, topic)
         partitions = [TopicPartition(topic, number) for number in numbers]
+        epochs: dict[int, int] = {}
         # the order matters: all of these only grow, so a later answer is never below an earlier one
         starts = self._offsets(admin, partitions, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)
         committed = self._committed(topic, numbers, group)
         stable = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_COMMITTED)
-        ends = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
+        ends = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED, epochs)
         config = self._topic_config(admin, topic)
         if self._describe(admin, topic)[0] != topic_id:
             raise BrokerError(f"topic {topic} was deleted and created again during the look: audit again")
@@ -85,7 +95,7 @@ class KafkaBook:
             cluster_id=str(cluster_id.cluster_id),
             topic_id=topic_id,
             partitions={
-                number: _partition(starts[number], stable[number], ends[number], committed[number])
+                number: _partition(starts[number], stable[number], ends[number], committed[number], epochs.get(number))
                 for number in numbers
             },
             config=config,
@@ -137,6 +147,13 @@ class KafkaBook:
         finally:
             consumer.close()
 
+    def _complained(self, error: KafkaError) -> None:
+        """By the error's code alone: its text can hold values of properties."""
+        if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 - librdkafka's own codes have an underscore
+            self._refusal = "refused the login: check sasl.mechanism, sasl.username and sasl.password in lineage.yaml"
+        elif error.code() == KafkaError._SSL:  # noqa: SLF001 - the same
+            self._refusal = "is not trusted, or wants another certificate: check the ssl.* properties in lineage.yaml"
+
     def _ask(self, what: str, request: Callable[[], Any]) -> Any:
         """The answer to one request of the admin client; None when the group asked about does not exist."""
         return self._call(what, lambda: request().result(self._timeout + 5))
@@ -183,21 +200,36 @@ class KafkaBook:
         return (None if topic_id == _NO_TOPIC_ID else topic_id), numbers
 
     def _offsets(
-        self, admin: AdminClient, partitions: Iterable[TopicPartition], spec: Any, isolation: IsolationLevel
+        self,
+        admin: AdminClient,
+        partitions: Iterable[TopicPartition],
+        spec: Any,
+        isolation: IsolationLevel,
+        epochs: dict[int, int] | None = None,
     ) -> dict[int, int | str]:
-        """Partition -> offset as the broker gave it, senseless or not, or why there is none."""
+        """Partition -> offset as the broker gave it, senseless or not, or why there is none.
+
+        Into `epochs` goes the leader epoch that the answers name, by partition.
+        """
         asked = dict.fromkeys(partitions, spec)
         try:
             futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=self._timeout)
         except (KafkaException, TypeError, ValueError) as error:
             raise self._unreachable("list offsets", self._masked(error)) from None
-        return {partition.partition: self._offset(futures.get(partition)) for partition in asked}
+        found: dict[int, int | str] = {}
+        for partition in asked:
+            answer = self._offset(futures.get(partition))
+            found[partition.partition] = answer if isinstance(answer, str) else int(answer.offset)
+            if epochs is not None and not isinstance(answer, str) and answer.leader_epoch is not None:
+                epochs[partition.partition] = int(answer.leader_epoch)
+        return found
 
-    def _offset(self, answer: Any) -> int | str:
+    def _offset(self, answer: Any) -> Any:
+        """The broker's answer for one partition, or why there is none."""
         if answer is None:
             return "the partition is missing in the broker's answer"
         try:
-            return int(answer.result(self._timeout + 5).offset)
+            return answer.result(self._timeout + 5)
         except FutureTimeout:
             return f"no answer within {self._timeout:g} s"
         except KafkaException as error:
@@ -253,9 +285,11 @@ def _code(error: Exception) -> int | None:
     return int(first.code()) if isinstance(first, KafkaError) else None
 
 
-def _partition(start: int | str, stable: int | str, end: int | str, committed: int | str | None) -> PartitionOffsets:
+def _partition(
+    start: int | str, stable: int | str, end: int | str, committed: int | str | None, epoch: int | None
+) -> PartitionOffsets:
     if isinstance(start, str) or isinstance(stable, str) or isinstance(end, str):
         return unknown_offsets(next(answer for answer in (start, stable, end) if isinstance(answer, str)))
     if isinstance(committed, str):
         return unknown_offsets(committed)
-    return partition_offsets(start, stable, end, committed)
+    return partition_offsets(start, stable, end, committed, epoch)

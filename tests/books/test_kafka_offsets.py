@@ -66,6 +66,8 @@ def test_a_look_gives_each_partition_its_offsets_and_the_topics_identity(
     }
     assert not seen.compacted
     assert int(seen.config["retention.ms"]) > 0
+    # of a reading during which the leader changed nothing is believed, so the epoch must really come
+    assert [one.leader_epoch for one in seen.partitions.values()] == [0, 0, 0]
 
 
 @pytest.mark.e2e
