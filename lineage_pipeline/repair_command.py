@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.books.repair_log import RepairLog
-from lineage_pipeline.books.schema_file import read_schema
+from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LineageError, UsageError
 from lineage_pipeline.lake_request import has_data, has_quarantine
@@ -104,10 +104,13 @@ def repair_request(settings: Settings, topic: TopicSettings, books: str, by: str
             open_store(topic.paths.output, settings.aws),
             open_store(topic.paths.quarantine, settings.aws),
             audit.index.store,
-            read_schema(topic.name, topic.format, topic.record_schema),
+            topic_schema(topic),
             written_schemas(settings, topic, os.environ),
         ),
-        cluster=Cluster(broker, KafkaRangeReader(settings.kafka.bootstrap_servers, settings.kafka.properties)),
+        cluster=Cluster(
+            broker,
+            KafkaRangeReader(settings.kafka.bootstrap_servers, settings.kafka.properties, headers=topic.headers),
+        ),
         checkpoints=open_store(topic.paths.checkpoints, settings.aws),
         interval=settings.checkpoint_interval,
         by=by,

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lineage_pipeline.books.broker_book import BrokerBook, KafkaRecord, OpenRangeReader, RangeReader
+from lineage_pipeline.books.broker_book import BrokerBook, OpenRangeReader, RangeReader
 from lineage_pipeline.books.object_store import ObjectStore
 from lineage_pipeline.books.table_files import TableWriter, data_schema, index_bytes, quarantine_schema
 from lineage_pipeline.core.avro_confluent import FetchSchema
 from lineage_pipeline.core.index_runs import RunBuilder
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
-from lineage_pipeline.core.payload_decoder import PayloadDecoder
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.core.repair_claim import RepairClaim, Task
+from lineage_pipeline.core.table_rows import KafkaRecord, RowMaker
 from lineage_pipeline.errors import BrokerError, StoreError
 
 Progress = Callable[[int], None]  # called with the number of records just read
@@ -64,7 +64,7 @@ class Replay:
         self._lake = lake
         self._cluster = cluster
         self._progress = progress
-        self._decoder = PayloadDecoder(lake.schema, lake.fetch)
+        self._rows = RowMaker(lake.schema, lake.fetch)
 
     def run(self, tasks: tuple[Task, ...]) -> Iterator[Replayed]:
         """Write each task's objects. Raises BrokerError or StoreError; the tasks before are done then."""
@@ -73,7 +73,7 @@ class Replay:
                 yield self._replay(reader, task)
 
     def _replay(self, reader: OpenRangeReader, task: Task) -> Replayed:
-        objects = _ChunkObjects(self._claim, task, self._lake.schema, self._decoder)
+        objects = _ChunkObjects(self._claim, task, self._lake.schema, self._rows)
         expired = self._read(reader, task, objects)
         absent = task.offsets.difference(objects.found)
         done = Replayed(
@@ -136,16 +136,16 @@ class Replay:
 class _ChunkObjects:
     """The rows of one chunk's objects, in offset order."""
 
-    def __init__(self, claim: RepairClaim, task: Task, schema: RecordSchema, decoder: PayloadDecoder) -> None:
+    def __init__(self, claim: RepairClaim, task: Task, schema: RecordSchema, rows: RowMaker) -> None:
         self.data = TableWriter(data_schema(schema))
-        self.quarantine = TableWriter(quarantine_schema())
+        self.quarantine = TableWriter(quarantine_schema(schema))
         at = int(claim.at.timestamp() * 1000)
         self.runs = RunBuilder(task.chunk.partition, claim.writer, at)
         self._taken: list[tuple[int, int]] = []
         self._partition = task.chunk.partition
         self._wanted = _Members(task.offsets)
         self._lost = _Members(task.chunk.lost)
-        self._decoder = decoder
+        self._rows = rows
 
     @property
     def rows(self) -> int:
@@ -159,18 +159,14 @@ class _ChunkObjects:
 
     def take(self, record: KafkaRecord) -> None:
         """Add the record if its offset is wanted; offsets rise."""
-        offset, payload = record.offset, record.payload
+        offset = record.offset
         if offset not in self._wanted:
             return
-        values, error = self._decoder.decode(payload)
-        place = (self._partition, offset, record.timestamp)
-        size = len(payload or b"")
-        if error is None:
-            self.data.add((*values, *place), size)
-        else:
-            self.quarantine.add((*place, error, payload), size)
+        row = self._rows.row(self._partition, record)
+        bad = row.table == "quarantine"
+        (self.quarantine if bad else self.data).add(row.values, row.size)
         if offset in self._lost:
-            self.runs.add(offset, record.timestamp, record.leader_epoch, quarantined=error is not None)
+            self.runs.add(offset, record.timestamp, record.leader_epoch, quarantined=bad)
         if self._taken and self._taken[-1][1] == offset:
             self._taken[-1] = (self._taken[-1][0], offset + 1)
         else:

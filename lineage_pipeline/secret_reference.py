@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from lineage_pipeline.errors import SettingsError
 
@@ -48,3 +48,25 @@ class SecretReference(BaseModel):
 def is_secret(name: str) -> bool:
     """Whether a property of that name holds a secret, by its name."""
     return bool(_SECRET_KEY.search(name)) and not name.endswith(_NO_SECRET)
+
+
+def resolved_properties(properties: Any, environ: Mapping[str, str]) -> dict[str, SecretStr]:
+    """Kafka client properties with their secrets. Raises SettingsError for a secret written out, or not there."""
+    if not isinstance(properties, dict):
+        raise SettingsError("kafka.properties must be a mapping of client properties")
+    resolved = {}
+    for key, value in properties.items():
+        if isinstance(value, dict):
+            try:
+                resolved[key] = SecretReference.model_validate(value).resolve(environ)
+            except ValidationError:
+                raise SettingsError(
+                    f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`"
+                ) from None
+        elif is_secret(str(key)):
+            raise SettingsError(
+                f"kafka.properties.{key} is written out: refer to it instead, `{{env: NAME}}` or `{{file: PATH}}`"
+            )
+        else:
+            resolved[key] = SecretStr(str(value).lower() if isinstance(value, bool) else str(value))
+    return resolved

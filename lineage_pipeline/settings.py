@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.registry_settings import RegistrySettings
-from lineage_pipeline.secret_reference import SecretReference, is_secret
+from lineage_pipeline.secret_reference import is_secret, resolved_properties
 
 CONFIG_NAME = "lineage.yaml"
 EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
@@ -98,6 +98,11 @@ class TopicSettings(_Model):
     # Path of an Avro schema (.avsc): the table's, whatever schemas records were written with. None means the demo's
     # two-field record for avro and json.
     record_schema: Path | None = Field(default=None, alias="schema")
+    # What the data table has of key and headers beside the value: columns kafka_key and kafka_headers. Without a
+    # format the key is not read. The schema is an Avro schema (.avsc) of any type.
+    key_format: Literal["raw", "string", "avro", "avro-confluent"] | None = None
+    key_schema: Path | None = None
+    headers: bool = False
     settle: Annotated[int, Field(ge=1)] | None = None
     max_delay: Annotated[int, Field(ge=1)] = 900
     # Which part of the records may go to quarantine before the audit says so: 0.01 is one in a hundred.
@@ -109,6 +114,11 @@ class TopicSettings(_Model):
     owners: tuple[str, ...] = ()
     audit: AuditPlan = AuditPlan()
     lake_files: LakeFiles = LakeFiles()
+
+    @property
+    def needs_registry(self) -> bool:
+        """Whether its records or their keys name schemas of a registry."""
+        return "avro-confluent" in (self.format, self.key_format)
 
 
 class Settings(_Model):
@@ -145,7 +155,7 @@ class Settings(_Model):
         """The schema registry. Raises SettingsError when there is none, naming the topic that needs it."""
         if self.schema_registry is None:
             raise SettingsError(
-                f"topic {topic.name} has format {topic.format}, but there is no schema registry in the settings: set"
+                f"topic {topic.name} has format avro-confluent, but there is no schema registry in the settings: set"
                 " `schema_registry: {url: ...}` in lineage.yaml or SCHEMA_REGISTRY_URL"
             )
         return self.schema_registry
@@ -270,38 +280,17 @@ def _topic(raw: dict[str, Any], lake: str, overrides: dict[str, str], base: Path
             f"topic {raw.get('name')!r}: `paths` must be a mapping, such as {{offset_index: s3://other/place}}"
         )
     paths = {**{key: f"{lake}/{folder}" for key, folder in defaults.items()}, **given, **overrides}
-    schema = {"schema": (base / str(raw["schema"])).resolve()} if raw.get("schema") else {}
-    return {**raw, **schema, "paths": paths}
+    files = {key: (base / str(raw[key])).resolve() for key in ("schema", "key_schema") if raw.get(key)}
+    return {**raw, **files, "paths": paths}
 
 
 def _kafka(raw: Any, environ: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(raw, dict) or "references" in raw:
         raise SettingsError("`kafka` must be a mapping such as {bootstrap_servers: broker:9092}")
     properties = raw.get("properties") or {}
-    resolved = _resolved(properties, environ)
+    resolved = resolved_properties(properties, environ)
     references = frozenset(key for key, value in properties.items() if isinstance(value, dict))
     return {**raw, "properties": resolved, "references": references}
-
-
-def _resolved(properties: Any, environ: Mapping[str, str]) -> dict[str, SecretStr]:
-    if not isinstance(properties, dict):
-        raise SettingsError("kafka.properties must be a mapping of client properties")
-    resolved = {}
-    for key, value in properties.items():
-        if isinstance(value, dict):
-            try:
-                resolved[key] = SecretReference.model_validate(value).resolve(environ)
-            except ValidationError:
-                raise SettingsError(
-                    f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`"
-                ) from None
-        elif is_secret(str(key)):
-            raise SettingsError(
-                f"kafka.properties.{key} is written out: refer to it instead, `{{env: NAME}}` or `{{file: PATH}}`"
-            )
-        else:
-            resolved[key] = SecretStr(str(value).lower() if isinstance(value, bool) else str(value))
-    return resolved
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -17,6 +17,7 @@ from lineage_pipeline.books.index_store import IndexPath, read_index
 from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.lake_rows import plain_rows_of, rows_within
 from lineage_pipeline.books.table_files import TableWriter, data_schema, quarantine_schema
+from lineage_pipeline.core.avro_confluent import FetchSchema
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.evidence import AuditRules
@@ -25,8 +26,8 @@ from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
 from lineage_pipeline.core.ledger import same_topic
 from lineage_pipeline.core.ledger_events import Incarnation, Verified
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
-from lineage_pipeline.core.payload_decoder import PayloadDecoder
 from lineage_pipeline.core.record_schema import RecordSchema
+from lineage_pipeline.core.table_rows import RowMaker
 from lineage_pipeline.core.verification import (
     BrokenObject,
     Compared,
@@ -50,6 +51,8 @@ _Rows = dict[tuple[int, int], list[LakeRow]]  # by partition and offset
 class VerifyRequest:
     """What to compare. `isolation` is the writer's. `progress` is told how far the reading is.
 
+    `fetch`: schemas of a registry, see payload_decoder.
+
     `state`: where audits are remembered, so that their reports tell what was found; None: nowhere.
     """
 
@@ -62,6 +65,7 @@ class VerifyRequest:
     state: AuditState | None = None
     rules: AuditRules = field(default_factory=AuditRules)
     progress: Progress = lambda _done, _all: None
+    fetch: FetchSchema | None = None
 
 
 @dataclass
@@ -274,20 +278,17 @@ def _from_kafka(
     """What the decoder makes of the records, how far they were read, and why not further."""
     if not len(wanted):
         return {}, wanted.end, ""
-    decoder = PayloadDecoder(request.schema)
-    data, quarantine = TableWriter(data_schema(request.schema)), TableWriter(quarantine_schema())
+    rows = RowMaker(request.schema, request.fetch)
+    schema = request.schema
+    tables = {"data": TableWriter(data_schema(schema)), "quarantine": TableWriter(quarantine_schema(schema))}
     reading = reader.read(partition, wanted)
     for record in reading:
-        values, error = decoder.decode(record.payload)
-        place = (partition, record.offset, record.timestamp)
-        if error is None:
-            data.add((*values, *place))
-        else:
-            quarantine.add((*place, error, record.payload))
+        row = rows.row(partition, record)
+        tables[row.table].add(row.values)
     # through Parquet and back, so that both sides have been through the same types
     expected = {
         int(row["kafka_offset"]): ExpectedRow(table, row)
-        for table, writer in (("data", data), ("quarantine", quarantine))
+        for table, writer in tables.items()
         for row in plain_rows_of(writer.finish())
     }
     return expected, reading.reached, reading.stopped.text if reading.stopped else ""

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from lineage_pipeline.audit_topic import audit_request
 from lineage_pipeline.books.deployments import writer_isolation
-from lineage_pipeline.books.schema_file import read_schema
+from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
 from lineage_pipeline.core.verification import Verification, Window
@@ -26,6 +26,7 @@ from lineage_pipeline.errors import UsageError
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 from lineage_pipeline.verify import Progress as Tell
 from lineage_pipeline.verify import VerifyRequest, keep, verify_range, verify_sample
+from lineage_pipeline.written_schemas import written_schemas
 
 SAMPLE = 1_000
 MAX_LINES = 20
@@ -77,12 +78,13 @@ def verify_request(settings: Settings, topic: TopicSettings, progress: Tell) -> 
         index=audit.index,
         lake=audit.lake,
         broker=audit.broker,
-        reader=KafkaRangeReader(settings.kafka.bootstrap_servers, settings.kafka.properties),
-        schema=read_schema(topic.name, topic.format, topic.record_schema),
+        reader=KafkaRangeReader(settings.kafka.bootstrap_servers, settings.kafka.properties, headers=topic.headers),
+        schema=topic_schema(topic),
         isolation=writer_isolation(audit.index.store, topic.name, audit.rules.isolation),
         state=audit.plan.state if audit.plan is not None else None,
         rules=audit.rules,
         progress=progress,
+        fetch=written_schemas(settings, topic, os.environ),
     )
 
 
@@ -120,6 +122,9 @@ def _print(found: Verification) -> None:
     repeated = sum(one.repeated for one in found.compared)
     if repeated:
         console.print(f"{repeated} of them are there more than once, with the same values")
+    partial = sum(one.partial for one in found.compared)
+    if partial:
+        console.print(f"{partial} of them are in objects without a column of key or headers: compared without it")
     for problem in found.problems:
         console.print(f"problem: {problem}", soft_wrap=True)
 

@@ -16,7 +16,7 @@ def written_schemas(settings: Settings, topic: TopicSettings, environ: Mapping[s
     Raises RegistryError when the registry does not answer now: these commands can be run again, so nothing should be
     refused for it. Raises SettingsError without its address or a secret.
     """
-    if topic.format != "avro-confluent":
+    if not topic.needs_registry:
         return None
     registry = settings.registry_for(topic)
     client = ConfluentRegistry(registry.url, registry.resolved(environ))

@@ -100,7 +100,7 @@ class RepairWorld:
         """The job wrote these ranges of the log: data, quarantine and index."""
         schema = record_schema("avro", SCHEMA)
         decoder, runs = PayloadDecoder(schema), []
-        data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema())
+        data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema(schema))
         for partition, start, end in ranges:
             run = RunBuilder(partition, writer, 1_795_000_000_000)
             for offset in range(start, end):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan, Stop
 from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.table_rows import KafkaRecord
 
 
 class BrokerBook(Protocol):
@@ -39,15 +40,6 @@ class HoleReader(Protocol):
         Windows that the budget did not reach have no scan. A broker that fails in between stops scans, and does not
         raise. Raises BrokerError when no client can be made.
         """
-
-
-class KafkaRecord(NamedTuple):
-    """One record as the job's source sees it: Kafka timestamp in ms, -1 without one; payload None for a tombstone."""
-
-    offset: int
-    timestamp: int
-    leader_epoch: int | None
-    payload: bytes | None
 
 
 class RangeReading(Protocol):

@@ -122,7 +122,9 @@ class RecordFile:
 
     def _row(self, group: int, number: int) -> dict[str, Any]:
         table = self._tried(lambda: read_group(self._file, group, None))
-        return {name: json_value(value) for name, value in table.slice(number, 1).to_pylist()[0].items()}
+        row = table.slice(number, 1).to_pylist()[0]
+        maps = {field.name for field in table.schema if pa.types.is_map(field.type)}
+        return {name: json_value(dict(value) if name in maps and value else value) for name, value in row.items()}
 
     def _tried(self, read: Any) -> Any:
         try:

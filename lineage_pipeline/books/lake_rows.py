@@ -71,4 +71,7 @@ def _plain(column: Any) -> list[Any]:
         column = pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
     elif pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
         column = column.cast(pa.int32())
-    return list(column.to_pylist())
+    values = list(column.to_pylist())
+    if pa.types.is_map(column.type):  # pairs in no promised order
+        return [value if value is None else sorted(value, key=lambda pair: str(pair[0])) for value in values]
+    return values

@@ -1,12 +1,51 @@
-"""A topic's record schema, read from its file."""
+"""A topic's record schema, and that of its keys, read from their files."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Protocol
 
+from lineage_pipeline.core.key_schema import KeySchema, key_schema, with_key
 from lineage_pipeline.core.record_schema import RecordSchema, record_schema
 from lineage_pipeline.errors import SchemaError
+
+
+class DescribedTopic(Protocol):
+    """What the settings say of a topic's records; paths of Avro schemas (.avsc)."""
+
+    @property
+    def name(self) -> str:
+        """The topic's name."""
+
+    @property
+    def format(self) -> str:
+        """Format of the values."""
+
+    @property
+    def record_schema(self) -> Path | None:
+        """Schema of the values."""
+
+    @property
+    def key_format(self) -> str | None:
+        """Format of the keys; None: keys are not asked for."""
+
+    @property
+    def key_schema(self) -> Path | None:
+        """Schema of the keys."""
+
+    @property
+    def headers(self) -> bool:
+        """Whether headers are asked for."""
+
+
+def topic_schema(topic: DescribedTopic) -> RecordSchema:
+    """The schema of the topic's records: values, and what is asked for of key and headers.
+
+    Raises SchemaError when a file cannot be read or a schema cannot become a table.
+    """
+    values = read_schema(topic.name, topic.format, topic.record_schema)
+    return with_key(values, _read_key_schema(topic), headers=topic.headers)
 
 
 def read_schema(topic: str, record_format: str, path: Path | None) -> RecordSchema:
@@ -24,8 +63,32 @@ def read_schema(topic: str, record_format: str, path: Path | None) -> RecordSche
     if path is None:
         text = resources.files("lineage_pipeline").joinpath("local/demo_record.avsc").read_text(encoding="utf-8")
     else:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SchemaError(f"the schema file {path} of topic {topic} cannot be read: {error}") from None
+        text = _text(topic, path)
     return record_schema(record_format, text)
+
+
+def _read_key_schema(topic: DescribedTopic) -> KeySchema | None:
+    path, key_format = topic.key_schema, topic.key_format
+    if path is not None and key_format not in ("avro", "avro-confluent"):
+        raise SchemaError(
+            f"topic {topic.name} has a `key_schema`, which {'key_format ' + key_format if key_format else 'no key'}"
+            " takes: set `key_format: avro` or `key_format: avro-confluent`, or remove it"
+        )
+    if key_format is None:
+        return None
+    if path is None and key_format in ("avro", "avro-confluent"):
+        raise SchemaError(
+            f"topic {topic.name} has key_format {key_format} and needs `key_schema:`, the file of the keys' Avro"
+            ' schema; of keys that are one value it is just its type, such as "long"'
+        )
+    try:
+        return key_schema(key_format, "" if path is None else _text(topic.name, path))
+    except SchemaError as error:
+        raise SchemaError(f"key_schema of topic {topic.name}: {error}") from None
+
+
+def _text(topic: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"the schema file {path} of topic {topic} cannot be read: {error}") from None

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore
 from lineage_pipeline.books.ranged_file import RangedFile
+from lineage_pipeline.core.key_schema import HEADERS_COLUMN, KEY_COLUMN
 from lineage_pipeline.core.offset_index import COLUMNS, IndexRow
 from lineage_pipeline.core.record_schema import Column, RecordSchema
 from lineage_pipeline.errors import StoreError
@@ -77,13 +78,24 @@ class TableWriter:
 
 
 def data_schema(schema: RecordSchema) -> Any:
-    """The data table's columns: the record's, then the coordinates."""
-    return pa.schema([*((one.name, _arrow_type(one)) for one in schema.columns), *_COORDINATES])
+    """The data table's columns: the value's, the coordinates, then what is asked for of key and headers."""
+    value = [(one.name, _arrow_type(one)) for one in schema.columns]
+    key = [(one.name, _arrow_type(one)) for one in schema.decoded_columns[len(value) :]]
+    raw_key, headers = _asked(schema)
+    return pa.schema([*value, *_COORDINATES, *raw_key, *key, *headers])
 
 
-def quarantine_schema() -> Any:
-    """The quarantine table's columns."""
-    return pa.schema([*_COORDINATES, ("error", pa.string()), ("payload", pa.binary())])
+def quarantine_schema(schema: RecordSchema) -> Any:
+    """The quarantine table's columns: the contract's five, then key and headers where they are asked for."""
+    raw_key, headers = _asked(schema)
+    return pa.schema([*_COORDINATES, ("error", pa.string()), ("payload", pa.binary()), *raw_key, *headers])
+
+
+def _asked(schema: RecordSchema) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """The columns of the key's bytes and of the headers, as far as they are asked for."""
+    key = [(KEY_COLUMN, pa.binary())] if schema.key is not None else []
+    headers = [(HEADERS_COLUMN, pa.map_(pa.string(), pa.binary()))] if schema.headers else []
+    return key, headers
 
 
 def schema_conflict(schema: RecordSchema, store: ObjectStore, listed: ObjectInfo) -> str | None:
@@ -110,6 +122,10 @@ def _alike(one: Any, other: Any) -> bool:
         other = other.value_type
     if pa.types.is_timestamp(one):
         return bool(pa.types.is_timestamp(other))
+    if pa.types.is_map(one):
+        return bool(
+            pa.types.is_map(other) and _alike(one.key_type, other.key_type) and _alike(one.item_type, other.item_type)
+        )
     if pa.types.is_string(one) or pa.types.is_binary(one):
         return str(other).removeprefix("large_") == str(one)
     return bool(one == other)

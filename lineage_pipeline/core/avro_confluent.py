@@ -34,8 +34,13 @@ class WrittenSchema:
 FetchSchema = Callable[[int], WrittenSchema]
 
 
-def confluent_reader(table: AvroType, fetch: FetchSchema) -> Callable[[bytes], list[Any]]:
-    """The reader of whole payloads, in the values of the record `table`; see avro_binary.record_reader."""
+def confluent_reader(
+    table: AvroType, fetch: FetchSchema, wrap: Callable[[AvroType], AvroType] | None = None
+) -> Callable[[bytes], list[Any]]:
+    """The reader of whole payloads, in the values of the record `table`; see avro_binary.record_reader.
+
+    `wrap` makes a record of the written schema, where `table` is one made of another type: see key_schema.py.
+    """
     readers: dict[bytes, RowReader] = {}
 
     def read(payload: bytes) -> list[Any]:
@@ -44,7 +49,7 @@ def confluent_reader(table: AvroType, fetch: FetchSchema) -> Callable[[bytes], l
         if reader is None:
             schema_id = parse_header(header)
             # Only ids that the registry knows are kept, so hostile ids cannot fill the memory.
-            reader = readers[header] = _reader_of(schema_id, fetch(schema_id), table)
+            reader = readers[header] = _reader_of(schema_id, fetch(schema_id), table, wrap)
         return reader(payload, 5)
 
     return read
@@ -62,9 +67,12 @@ def parse_header(header: bytes) -> int:
     return schema_id
 
 
-def _reader_of(schema_id: int, schema: WrittenSchema, table: AvroType) -> RowReader:
+def _reader_of(
+    schema_id: int, schema: WrittenSchema, table: AvroType, wrap: Callable[[AvroType], AvroType] | None
+) -> RowReader:
     try:
-        return resolved_reader(parse_written(schema), table)
+        written = parse_written(schema)
+        return resolved_reader(wrap(written) if wrap is not None else written, table)
     except SchemaError as error:
         return _refusing("bad-schema", f"schema {schema_id}: {error}")
     except Unresolvable as error:

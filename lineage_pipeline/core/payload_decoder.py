@@ -51,12 +51,17 @@ def payload_reader(record_format: str, schema_text: str, fetch: FetchSchema | No
         return json_record.record_reader(record)
     if record_format == "avro":
         return avro_binary.record_reader(record)
+    return confluent_reader(record, needs_registry(fetch))
+
+
+def needs_registry(fetch: FetchSchema | None) -> FetchSchema:
+    """`fetch` itself. Raises SettingsError when there is none."""
     if fetch is None:
         raise SettingsError(
             "format avro-confluent needs the address of a schema registry: set `schema_registry: {url: ...}` in"
             " lineage.yaml or SCHEMA_REGISTRY_URL"
         )
-    return confluent_reader(record, fetch)
+    return fetch
 
 
 def error_text(caught: Exception) -> str:

@@ -37,11 +37,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lineage_pipeline.core.avro_defaults import column_default
 from lineage_pipeline.core.avro_schema import AvroType, parse_record
 from lineage_pipeline.errors import SchemaError
+
+if TYPE_CHECKING:
+    from lineage_pipeline.core.key_schema import KeySchema
 
 Format = Literal["avro", "avro-confluent", "json", "raw"]
 FORMATS: Final = ("avro", "avro-confluent", "json", "raw")
@@ -104,21 +107,36 @@ class Column:
 
 @dataclass(frozen=True)
 class RecordSchema:
-    """What a topic's values are, and which columns they become. Build it with `record_schema`."""
+    """What a topic's records are, and which columns they become. Build it with `record_schema`.
+
+    `columns`: of the value. `key` and `headers` are asked for on top of it, see key_schema.py.
+    """
 
     format: Format
-    text: str  # canonical JSON of the Avro schema; empty for raw. (format, text) rebuilds this value anywhere
+    text: str  # canonical JSON of the Avro schema; empty for raw. (format, text) rebuilds the value's part anywhere
     columns: tuple[Column, ...]
+    key: KeySchema | None = None
+    headers: bool = False
+
+    @property
+    def decoded_columns(self) -> tuple[Column, ...]:
+        """What the decoder gives: the value's columns, then the key's."""
+        return (*self.columns, *(self.key.columns if self.key is not None else ()))
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether records go through the decoder at all: bytes that stay bytes do not."""
+        return self.format != "raw" or self.decoded_columns != self.columns
 
     @property
     def has_floats(self) -> bool:
         """Whether the ROW has the field `nans`."""
-        return any(column.nan_slot is not None for column in self.columns)
+        return any(column.nan_slot is not None for column in self.decoded_columns)
 
     @property
     def transport_fields(self) -> tuple[tuple[str, str], ...]:
         """Name and SQL type of every field of the ROW that the decode UDF returns, in order."""
-        fields = [(column.transport_name, column.transport_type) for column in self.columns]
+        fields = [(column.transport_name, column.transport_type) for column in self.decoded_columns]
         if self.has_floats:
             fields.append((NANS_FIELD, "STRING"))
         return (*fields, (ERROR_FIELD, "STRING"))
@@ -165,13 +183,18 @@ def record_schema(record_format: str, schema: str | Mapping[str, Any] = "") -> R
     if not record.fields:
         raise SchemaError(f"record {record.name!r} has no fields, a table needs one: add one, or choose raw")
     _check_names([name for name, _ in record.fields])
+    if record_format == "avro-confluent":
+        check_defaults(record)
+    return RecordSchema(known[record_format], text, record_columns(record))
+
+
+def record_columns(record: AvroType) -> tuple[Column, ...]:
+    """The columns of a record's fields, in order. Their names are not checked."""
     columns: list[Column] = []
     for position, (name, avro_type) in enumerate(record.fields):
         slot = sum(column.nan_slot is not None for column in columns)
         columns.append(_column(name, avro_type, position, slot))
-    if record_format == "avro-confluent":
-        _check_defaults(record)
-    return RecordSchema(known[record_format], text, tuple(columns))
+    return tuple(columns)
 
 
 def _column(name: str, avro_type: AvroType, position: int, next_slot: int) -> Column:
@@ -205,8 +228,8 @@ def _types(avro_type: AvroType) -> tuple[str, str, str]:
     return kind, *_TYPES[kind]
 
 
-def _check_defaults(record: AvroType) -> None:
-    """A default is needed only when a record lacks the field; but then it is too late to say that it is none."""
+def check_defaults(record: AvroType) -> None:
+    """Raise SchemaError for a default that is none: when a record lacks the field, it is too late to say so."""
     for name, avro_type in record.fields:
         if name in record.defaults:
             try:
@@ -216,7 +239,6 @@ def _check_defaults(record: AvroType) -> None:
 
 
 def _check_names(names: list[str]) -> None:
-    seen: dict[str, str] = {}
     for name in names:
         folded = name.casefold()
         if folded.startswith(RESERVED_PREFIX):
@@ -229,6 +251,14 @@ def _check_names(names: list[str]) -> None:
                 f"field {name!r} has the name of a partition directory of the table: "
                 "rename the field in the schema (its place counts, not its name)"
             )
+    check_distinct(names)
+
+
+def check_distinct(names: list[str]) -> None:
+    """Raise SchemaError for names of fields that cannot be columns of one table."""
+    seen: dict[str, str] = {}
+    for name in names:
+        folded = name.casefold()
         if folded in seen:
             raise SchemaError(
                 f"fields {seen[folded]!r} and {name!r} differ in case only, which most readers of Parquet "

@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from lineage_pipeline.core.classes import Verdict
+from lineage_pipeline.core.key_schema import is_on_request
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.core.report import EXIT_CODES, iso_seconds
 
@@ -92,12 +93,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of one window. `repeated`: offsets that the lake has more than once, all the same."""
+    """What came of one window. `repeated`: offsets that the lake has more than once, all the same.
+
+    `partial`: offsets whose object lacks a column of key or headers: written before it was asked for, and right so far.
+    """
 
     same: RangeSet
     differences: tuple[Difference, ...]
     unknown: tuple[Unknown, ...]
     repeated: int = 0
+    partial: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,7 @@ class Verification:
             "objects": self.objects,
             "different": len(differences),
             "repeated": sum(one.repeated for one in self.compared),
+            "partial": sum(one.partial for one in self.compared),
             "differences": [
                 {"partition": one.partition, "offset": one.offset, "kind": one.kind, "text": one.text}
                 for one in differences[:MAX_TOLD]
@@ -223,7 +229,7 @@ def compare(reading: Reading) -> Compared:
     same: list[tuple[int, int]] = []
     differences: list[Difference] = []
     unknown = [*reading.unknown]
-    repeated = 0
+    repeated = partial = 0
     doubtful = RangeSet.of(*(one.range for one in reading.unknown))
     for offset in sorted({*reading.expected, *reading.lake}):
         if offset in doubtful:
@@ -246,9 +252,10 @@ def compare(reading: Reading) -> Compared:
             if different is None:
                 same.append((offset, offset + 1))
                 repeated += len(rows) > 1
+                partial += any(_unasked(row, expected) for row in rows)
             else:
                 differences.append(different)
-    return Compared(RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated)
+    return Compared(RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated, partial)
 
 
 def _without_record(reading: Reading, offset: int, rows: Sequence[LakeRow]) -> Difference | Unknown:
@@ -265,10 +272,16 @@ def _difference(number: int, offset: int, expected: ExpectedRow, rows: Sequence[
         if row.table != expected.table:
             text = f"it belongs into {expected.table} and is in {row.table}: {row.key}"
             return Difference(number, offset, "table", text)
-        wrong = [name for name, value in expected.values.items() if not _same(name, row, value)]
+        unasked = _unasked(row, expected)
+        wrong = [name for name, value in expected.values.items() if name not in unasked and not _same(name, row, value)]
         if wrong:
             return Difference(number, offset, "value", f"{', '.join(wrong)} in {row.table} file {row.key}")
     return None
+
+
+def _unasked(row: LakeRow, expected: ExpectedRow) -> set[str]:
+    """Columns of key and headers that the row's object does not have."""
+    return {name for name in expected.values if is_on_request(name) and name not in row.values}
 
 
 def _same(name: str, row: LakeRow, value: Any) -> bool:

@@ -37,7 +37,7 @@ class JobConfig:
     schema: RecordSchema
     tables: JobTables = field(repr=False)
     checkpoint_interval: float
-    registry: RegistrySettings | None = None  # of the format avro-confluent
+    registry: RegistrySettings | None = None  # of the format avro-confluent, of values or keys
     parallelism: int = 1
     state_ttl: float = DEFAULT_STATE_TTL_SECONDS
     jars: tuple[Path, ...] = ()  # empty on a cluster whose lib/ holds them
@@ -160,7 +160,7 @@ def build_environment(config: JobConfig, options: Mapping[str, str]) -> TableEnv
         configuration.set_string(key, value)
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
     environment: TableEnvironment = TableEnvironment.create(settings)
-    if config.schema.format != "raw":
+    if config.schema.is_decoded:
         environment.create_temporary_system_function(DECODE_FUNCTION, _decode_function(config))
     for statement in [
         *create_tables(config.tables, config.schema),
@@ -182,5 +182,5 @@ def _decode_function(config: JobConfig) -> Any:
     from lineage_pipeline.flink.decode_function import BatchDecode  # noqa: PLC0415
 
     schema = config.schema
-    decode = BatchDecode(schema.format, schema.text, config.registry)
+    decode = BatchDecode(schema.format, schema.text, config.registry, schema.key)
     return udf(decode, result_type=schema.transport_type, func_type="pandas")

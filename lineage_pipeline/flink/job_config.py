@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lineage_pipeline.books.schema_file import read_schema
+from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS, JobConfig
 from lineage_pipeline.flink.file_systems import s3_options
-from lineage_pipeline.flink.kafka_options import source_options
+from lineage_pipeline.flink.kafka_options import key_options, source_options
 from lineage_pipeline.flink.tables import JobTables
 from lineage_pipeline.settings import Settings, TopicSettings
 
@@ -34,20 +34,22 @@ def job_config(
 ) -> JobConfig:
     """The job's configuration. Raises SettingsError or SchemaError for what cannot become a job."""
     properties = {key: value.get_secret_value() for key, value in settings.kafka.properties.items()}
+    schema = topic_schema(topic)
+    source = source_options(
+        topic.name, topic.group, settings.kafka.bootstrap_servers, properties, topic.isolation, reset
+    )
     tables = JobTables(
-        source_options=source_options(
-            topic.name, topic.group, settings.kafka.bootstrap_servers, properties, topic.isolation, reset
-        ),
+        source_options={**source, **key_options(schema)},
         output=flink_uri(topic.paths.output),
         quarantine=flink_uri(topic.paths.quarantine),
         offset_index=flink_uri(topic.paths.offset_index),
     )
     return JobConfig(
         topic=topic.name,
-        schema=read_schema(topic.name, topic.format, topic.record_schema),
+        schema=schema,
         tables=tables,
         checkpoint_interval=settings.checkpoint_interval,
-        registry=settings.registry_for(topic) if topic.format == "avro-confluent" else None,
+        registry=settings.registry_for(topic) if topic.needs_registry else None,
         parallelism=options.parallelism,
         state_ttl=options.state_ttl,
         jars=options.jars,

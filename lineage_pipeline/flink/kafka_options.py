@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from lineage_pipeline.core.key_schema import KEY_COLUMN
+from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.errors import SettingsError
 
 _SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security"
@@ -79,6 +81,13 @@ def source_options(
         "value.format": "raw",
         **{f"properties.{key}": value for key, value in java_client_properties(properties).items()},
     }
+
+
+def key_options(schema: RecordSchema) -> dict[str, str]:
+    """Options of the source table for the key's column; none where it is not asked for."""
+    if schema.key is None:
+        return {}
+    return {"key.format": "raw", "key.fields": KEY_COLUMN, "value.fields-include": "EXCEPT_KEY"}
 
 
 def java_client_properties(properties: Mapping[str, str]) -> dict[str, str]:

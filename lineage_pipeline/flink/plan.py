@@ -54,7 +54,7 @@ def check_plan(text: str, schema: RecordSchema) -> None:
     """Raise JobError unless the plan decodes once, aggregates in two phases, and holds no option of any table."""
     kinds = node_types(text)
     decoders = sum(kind == _DECODERS for kind in kinds)
-    expected = 0 if schema.format == "raw" else 1
+    expected = 1 if schema.is_decoded else 0
     problems = [
         (decoders != expected, f"it decodes {decoders} times instead of {expected}"),
         ("stream-exec-local-group-aggregate" not in kinds, "islands are not aggregated before the exchange"),

@@ -20,6 +20,7 @@ from lineage_pipeline.core.record_schema import RecordSchema, record_schema
 from tests.golden.records import BATCHES, SCHEMA, Golden
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+RAW = record_schema("raw")
 ALL_TYPES = (Path(__file__).parents[1] / "flink" / "test_decode_all_types.avsc").read_text(encoding="utf-8")
 
 
@@ -55,7 +56,7 @@ def golden_records() -> list[tuple[int, int, Golden]]:
 def written() -> tuple[pa.Table, pa.Table]:
     schema = record_schema("avro", json.dumps(SCHEMA))
     decoder = PayloadDecoder(schema)
-    data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema())
+    data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema(schema))
     for partition, offset, record in golden_records():
         content = payload(record.value)
         values, error = decoder.decode(content)
@@ -109,7 +110,7 @@ def _logical(file: Any) -> list[tuple[str, str]]:
 
 
 def test_a_flipped_bit_is_found_when_the_page_is_read() -> None:
-    writer = TableWriter(quarantine_schema())
+    writer = TableWriter(quarantine_schema(RAW))
     for offset in range(100):
         writer.add((0, offset, 1, "error", b"payload %d" % offset))
     data = bytearray(writer.finish())
@@ -130,7 +131,7 @@ def test_every_column_type_of_the_job_has_its_arrow_type(record_format: str, tex
 
 def test_equal_rows_are_equal_bytes_and_large_ones_go_into_several_groups() -> None:
     def once() -> bytes:
-        writer = TableWriter(quarantine_schema())
+        writer = TableWriter(quarantine_schema(RAW))
         for offset in range(5):
             writer.add((0, offset, 1, "e", b"p"), size=20 * 1024 * 1024)
         return writer.finish()

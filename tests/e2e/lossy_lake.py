@@ -60,7 +60,7 @@ def write(pipeline: Pipeline, kept: Collection[Place], name: str = "part-1") -> 
     topic = pipeline.topic_settings
     schema = read_schema(topic.name, topic.format, topic.record_schema)
     decoder, readable = PayloadDecoder(schema), pipeline.readable()
-    data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema())
+    data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema(schema))
     runs: dict[int, RunBuilder] = {}
     for partition, offset in sorted(kept):
         record = readable[partition, offset]
