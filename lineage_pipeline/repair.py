@@ -18,7 +18,7 @@ from lineage_pipeline.books.index_store import locate_rows
 from lineage_pipeline.books.job_signs import job_signs
 from lineage_pipeline.books.object_store import ObjectStore, present
 from lineage_pipeline.books.repair_log import Note, RepairLog, begun
-from lineage_pipeline.books.table_files import schema_conflict
+from lineage_pipeline.books.table_files import schema_conflict, unasked_columns
 from lineage_pipeline.core.deployment import Isolation, deployment_key
 from lineage_pipeline.core.held_back import seen_missing
 from lineage_pipeline.core.lake_comparison import file_doubts
@@ -210,15 +210,23 @@ def _with_writers(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
 
 
 def _with_schema(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
-    """The plan, with an obstacle when the table that is there was written with other types."""
-    store = request.lake.output
+    """The plan, with an obstacle when the table that is there was written with other types, or has more of a record."""
+    store, schema = request.lake.output, request.lake.schema
     listed = store.list(f"kafka_topic={request.topic}") if plan.records and store.exists() else ()
-    first = next((one for one in listed if one.size), None)
-    conflict = schema_conflict(request.lake.schema, store, first) if first else None
-    if conflict is None:
+    objects = sorted((one for one in listed if one.size), key=lambda one: one.key)
+    if not objects:
         return plan
-    text = f"the data table has another schema ({conflict}): set `format` and `schema` as the job has them"
-    return replace(plan, obstacles=(*plan.obstacles, text))
+    found = []
+    conflict = schema_conflict(schema, store, objects[0])
+    if conflict is not None:
+        found.append(f"the data table has another schema ({conflict}): set `format` and `schema` as the job has them")
+    lacking = unasked_columns(schema, store, objects[-1])
+    if lacking:
+        found.append(
+            f"the newest data object has {', '.join(lacking)}, and what these settings write would not: set"
+            " `key_format`, `key_schema` and `headers` as the job has them"
+        )
+    return replace(plan, obstacles=(*plan.obstacles, *found))
 
 
 def _harmless(request: RepairRequest, memory: Memory) -> frozenset[str]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore
 from lineage_pipeline.books.ranged_file import RangedFile
-from lineage_pipeline.core.key_schema import HEADERS_COLUMN, KEY_COLUMN
+from lineage_pipeline.core.key_schema import HEADERS_COLUMN, KEY_COLUMN, is_on_request
 from lineage_pipeline.core.offset_index import COLUMNS, IndexRow
 from lineage_pipeline.core.record_schema import Column, RecordSchema
 from lineage_pipeline.errors import StoreError
@@ -115,6 +115,16 @@ def schema_conflict(schema: RecordSchema, store: ObjectStore, listed: ObjectInfo
         if field.name in there.names and not _alike(field.type, there.field(field.name).type):
             return f"column {field.name} of {listed.key} is {there.field(field.name).type}, and would be {field.type}"
     return None
+
+
+def unasked_columns(schema: RecordSchema, store: ObjectStore, listed: ObjectInfo) -> tuple[str, ...]:
+    """Columns of key and headers that the data object has and `schema` does not ask for; none when nobody can tell."""
+    try:
+        there = pq.read_schema(pa.PythonFile(RangedFile(store, listed), mode="r"))
+    except (pa.ArrowException, OSError, ValueError, StoreError):
+        return ()
+    mine = set(data_schema(schema).names)
+    return tuple(name for name in there.names if is_on_request(name) and name not in mine)
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -39,6 +39,7 @@ KeyFormat = Literal["raw", "string", "avro", "avro-confluent"]
 KEY_FORMATS: Final = ("raw", "string", "avro", "avro-confluent")
 KEY_COLUMN: Final = "kafka_key"
 HEADERS_COLUMN: Final = "kafka_headers"
+KEY_ERROR: Final = "key-"  # before the class of an error, when it is the key's
 _PREFIX: Final = f"{KEY_COLUMN}_"
 _TEXT: Final = "text"
 _VALUE: Final = "value"
@@ -110,7 +111,8 @@ def key_reader(key: KeySchema, fetch: FetchSchema | None = None) -> PayloadReade
         try:
             return read(data)
         except Undecodable as error:
-            raise Undecodable(f"key-{error.error_class}", error.detail) from None
+            detail = error.detail.replace("the payload", "the key", 1)  # the readers of values say it
+            raise Undecodable(f"{KEY_ERROR}{error.error_class}", detail) from None
 
     return read_key
 
