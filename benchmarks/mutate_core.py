@@ -88,7 +88,7 @@ class Run:
 
     def _break(self, name: str, module: Any) -> None:
         number = alive = 0
-        for number, mutant in enumerate(mutants(name, Path(str(module.__file__)).read_text()), 1):  # noqa: B007
+        for number, mutant in enumerate(mutants(name, Path(str(module.__file__)).read_text()), 1):
             if number % self.every:
                 continue
             if mutant.name in self.equivalent:
