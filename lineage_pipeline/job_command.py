@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from lineage_pipeline.books.kafka_offsets import KafkaBook
+from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.core.job_start import StartRequest
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS
@@ -21,6 +23,7 @@ from lineage_pipeline.flink.job_config import JobOptions
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import check_python, find_java
 from lineage_pipeline.local.state_lock import StateLock
+from lineage_pipeline.render_columns import render_columns
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 
 _INTERRUPTED = 130  # what the command says when a second signal ends it
@@ -70,14 +73,30 @@ def run_command(
 
 @job_command.command("plan")
 @click.option("--topic", help="Which topic, when several are configured.")
-def plan_command(topic: str | None) -> None:
-    """Compile the job's plan and print it as JSON; nothing is started or stored.
+@click.option("--columns", "columns_alone", is_flag=True, help="The columns on stdout, and nothing is compiled.")
+@click.option("--json", "as_json", is_flag=True, help="The plan on stdout, on a terminal too.")
+def plan_command(topic: str | None, *, columns_alone: bool, as_json: bool) -> None:
+    """Show which column of the table comes from where, and compile the job's plan; nothing is started or stored.
 
-    Example: lineage job plan | head
+    On a terminal the columns are printed. Into a pipe or a file goes the plan as JSON, and the columns to stderr.
+
+    Example: lineage job plan --columns
     """
     settings = load_settings(os.environ)
     chosen = settings.topic(topic)
-    click.echo(compiled_plan(settings, chosen, job_options(settings, chosen)))
+    schema = topic_schema(chosen)
+    if columns_alone:
+        if as_json:
+            raise click.UsageError("--columns compiles no plan: leave --json out")
+        render_columns(chosen.name, schema, sys.stdout)
+        return
+    wanted = as_json or not sys.stdout.isatty()
+    render_columns(chosen.name, schema, sys.stderr if wanted else sys.stdout)
+    plan = compiled_plan(settings, chosen, job_options(settings, chosen))
+    if wanted:
+        click.echo(plan)
+    else:
+        click.echo("the plan was compiled; --json prints it")
 
 
 def run_until_stopped(run: JobRun) -> None:

@@ -1,6 +1,6 @@
 """A topic, its lake and its repairs in memory: any operation of a store can be the last one of a repair.
 
-The log is a list by partition: a payload, None for a tombstone, MARKER where no record is.
+The log is a list by partition: a payload, None for a tombstone, a Sent with key and headers, MARKER where no record is.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lineage_pipeline.audit_topic import AuditRequest, audit_topic
 from lineage_pipeline.books.audit_state import AuditState
-from lineage_pipeline.books.broker_book import KafkaRecord
 from lineage_pipeline.books.checkpoints import note_stopped
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.lake_book import LakeBook
@@ -28,9 +27,9 @@ from lineage_pipeline.core.hole_reading import FoundRun, HoleBudget, Round, Scan
 from lineage_pipeline.core.index_runs import RunBuilder
 from lineage_pipeline.core.lake_layout import LakeLayout
 from lineage_pipeline.core.offsets import OffsetRange
-from lineage_pipeline.core.payload_decoder import PayloadDecoder
-from lineage_pipeline.core.record_schema import record_schema
+from lineage_pipeline.core.record_schema import RecordSchema, record_schema
 from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.core.table_rows import Headers, KafkaRecord, RowMaker
 from lineage_pipeline.remembering import StatePlan
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake, Replayed
@@ -53,11 +52,20 @@ def payload(text: str, number: int) -> bytes:
     return bytes([len(text) << 1]) + text.encode() + bytes([number << 1])
 
 
+class Sent(NamedTuple):
+    """A record with its key and headers."""
+
+    payload: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+
+
 class RepairWorld:
     """The clock only moves when told to. `stores` are by table: output, quarantine, index, audit, checkpoints."""
 
-    def __init__(self, log: dict[int, list[Any]]) -> None:
+    def __init__(self, log: dict[int, list[Any]], schema: RecordSchema | None = None) -> None:
         self.log = log
+        self.schema = record_schema("avro", SCHEMA) if schema is None else schema
         self.now = START
         names = ("output", "quarantine", "index", "audit", "checkpoints")
         self.stores = {name: MemoryStore(name) for name in names}
@@ -98,29 +106,35 @@ class RepairWorld:
 
     def wrote(self, *ranges: tuple[int, int, int], name: str = "part-1", writer: str = "job-1") -> None:
         """The job wrote these ranges of the log: data, quarantine and index."""
-        schema = record_schema("avro", SCHEMA)
-        decoder, runs = PayloadDecoder(schema), []
-        data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema(schema))
+        rows, runs = RowMaker(self.schema), []
+        tables = {
+            "data": TableWriter(data_schema(self.schema)),
+            "quarantine": TableWriter(quarantine_schema(self.schema)),
+        }
         for partition, start, end in ranges:
             run = RunBuilder(partition, writer, 1_795_000_000_000)
             for offset in range(start, end):
-                content = self.log[partition][offset]
-                if content is MARKER:
+                record = self.record(partition, offset)
+                if record is None:
                     continue
-                values, error = decoder.decode(content)
-                place = (partition, offset, TIMESTAMP + offset)
-                if error is None:
-                    data.add((*values, *place))
-                else:
-                    quarantine.add((*place, error, content))
-                run.add(offset, TIMESTAMP + offset, 0, quarantined=error is not None)
+                row = rows.row(partition, record)
+                tables[row.table].add(row.values)
+                run.add(offset, TIMESTAMP + offset, 0, quarantined=row.table == "quarantine")
             runs += run.finish()
         folder = f"kafka_topic={TOPIC}/dt=2026-11-22"
-        if data.rows:
-            self.stores["output"].place(f"{folder}/hour=22/{name}", data.finish())
-        if quarantine.rows:
-            self.stores["quarantine"].place(f"{folder}/{name}", quarantine.finish())
+        if tables["data"].rows:
+            self.stores["output"].place(f"{folder}/hour=22/{name}", tables["data"].finish())
+        if tables["quarantine"].rows:
+            self.stores["quarantine"].place(f"{folder}/{name}", tables["quarantine"].finish())
         self.stores["index"].place(f"{folder}/{name}", index_bytes(runs))
+
+    def record(self, partition: int, offset: int) -> KafkaRecord | None:
+        """What Kafka gives there; None for a marker."""
+        content = self.log[partition][offset]
+        if content is MARKER:
+            return None
+        sent = content if isinstance(content, Sent) else Sent(content)
+        return KafkaRecord(offset, TIMESTAMP + offset, 0, *sent)
 
     # --- audits and repairs
 
@@ -144,9 +158,7 @@ class RepairWorld:
     def request(self, by: str = "Ada", **changed: Any) -> RepairRequest:
         values: dict[str, Any] = {
             "audit": self.audit_request,
-            "lake": Lake(
-                self.stores["output"], self.stores["quarantine"], self.stores["index"], record_schema("avro", SCHEMA)
-            ),
+            "lake": Lake(self.stores["output"], self.stores["quarantine"], self.stores["index"], self.schema),
             "cluster": Cluster(self.broker, ModelRangeReader(self)),
             "checkpoints": self.stores["checkpoints"],
             "interval": 20.0,
@@ -235,9 +247,9 @@ class ModelReading:
                 return
             at = self.reached
             self.reached += 1
-            value = self._world.log[self._partition][at]
-            if value is not MARKER:
-                yield KafkaRecord(at, TIMESTAMP + at, 0, value)
+            record = self._world.record(self._partition, at)
+            if record is not None:
+                yield record
 
 
 def table_of(store: MemoryStore, key: str) -> pa.Table:

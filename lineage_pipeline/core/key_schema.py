@@ -55,6 +55,11 @@ class KeySchema:
     text: str = ""  # canonical JSON of the Avro schema; empty for raw and string
     columns: tuple[Column, ...] = ()
 
+    @property
+    def is_one_value(self) -> bool:
+        """Whether a key is no record of several fields: its one column has a name of ours."""
+        return self.format == "string" or (self.text != "" and _record(self.text).name == _WRAPPER)
+
 
 def key_schema(key_format: str, schema: str = "") -> KeySchema:
     """Build the schema of a topic's keys.

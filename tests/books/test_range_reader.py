@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 
-from lineage_pipeline.books.broker_book import KafkaRecord, RangeReading
+from lineage_pipeline.books.broker_book import RangeReading
 from lineage_pipeline.books.range_reader import KafkaRangeReader
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.table_rows import KafkaRecord
 from lineage_pipeline.errors import BrokerError
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.topics import create_topic, delete_records

@@ -14,11 +14,11 @@ from lineage_pipeline.books.checkpoints import note_stopped
 from lineage_pipeline.books.deployments import write_deployment
 from lineage_pipeline.books.kafka_offsets import KafkaBook
 from lineage_pipeline.books.object_store import ObjectStore, open_store
-from lineage_pipeline.books.schema_file import read_schema
+from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.books.table_files import TableWriter, data_schema, index_bytes, quarantine_schema
 from lineage_pipeline.core.deployment import Deployment
 from lineage_pipeline.core.index_runs import RunBuilder
-from lineage_pipeline.core.payload_decoder import PayloadDecoder
+from lineage_pipeline.core.table_rows import KafkaRecord, RowMaker
 from tests.e2e.pipeline import Pipeline, Place
 
 WRITER = "20261122T220000Z-job"
@@ -58,24 +58,20 @@ def declare(pipeline: Pipeline) -> None:
 def write(pipeline: Pipeline, kept: Collection[Place], name: str = "part-1") -> None:
     """Put the records at these places into the tables, as the job would."""
     topic = pipeline.topic_settings
-    schema = read_schema(topic.name, topic.format, topic.record_schema)
-    decoder, readable = PayloadDecoder(schema), pipeline.readable()
+    schema = topic_schema(topic)
+    rows, readable = RowMaker(schema), pipeline.readable()
     data, quarantine = TableWriter(data_schema(schema)), TableWriter(quarantine_schema(schema))
     runs: dict[int, RunBuilder] = {}
     for partition, offset in sorted(kept):
         record = readable[partition, offset]
-        values, error = decoder.decode(record.payload)
-        place = (partition, offset, record.timestamp)
-        if error is None:
-            data.add((*values, *place))
-        else:
-            quarantine.add((*place, error, record.payload))
+        row = rows.row(partition, KafkaRecord(offset, record.timestamp, 0, record.payload, record.key, record.headers))
+        (data if row.table == "data" else quarantine).add(row.values)
         run = runs.setdefault(partition, RunBuilder(partition, WRITER, 1_795_000_000_000))
-        run.add(offset, record.timestamp, 0, quarantined=error is not None)
+        run.add(offset, record.timestamp, 0, quarantined=row.table == "quarantine")
     folder = f"kafka_topic={topic.name}/dt=2026-11-22"
     if data.rows:
         store(pipeline, "output").put(f"{folder}/hour=22/{name}", data.finish())
     if quarantine.rows:
         store(pipeline, "quarantine").put(f"{folder}/{name}", quarantine.finish())
-    rows = [row for one in runs.values() for row in one.finish()]
-    store(pipeline, "offset-index").put(f"{folder}/{name}", index_bytes(rows))
+    indexed = [row for one in runs.values() for row in one.finish()]
+    store(pipeline, "offset-index").put(f"{folder}/{name}", index_bytes(indexed))

@@ -42,6 +42,8 @@ class Record:
 
     payload: bytes | None
     timestamp: int
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 def wait_until(seen: Callable[[], bool], what: str) -> None:
@@ -177,7 +179,8 @@ class Pipeline:
                     error = message.error()
                     if error is None:
                         place = (message.partition(), message.offset())
-                        found[place] = Record(message.value(), message.timestamp()[1])
+                        headers = tuple((name, value) for name, value in message.headers() or ())
+                        found[place] = Record(message.value(), message.timestamp()[1], message.key(), headers)
                     else:
                         assert error.code() == KafkaError._PARTITION_EOF, error
                         reading.discard(message.partition())
