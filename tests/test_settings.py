@@ -161,6 +161,8 @@ def test_an_empty_file_is_refused_rather_than_taken_for_the_defaults(tmp_path: P
         ("kafka: {bootstrap_server: x}", "kafka.bootstrap_server", "bootstrap_servers"),
         ("topics: [{name: a, isolaton: read_committed}]", "topics.0.isolaton", "isolation"),
         ("topics: [{name: a, shema: x}]", "topics.0.shema", "schema"),
+        ("topics: [{name: a, key_fromat: raw}]", "topics.0.key_fromat", "key_format"),
+        ("topics: [{name: a, header: true}]", "topics.0.header", "headers"),
         ("topics: [{name: a, paths: {offset-index: x}}]", "topics.0.paths.offset-index", "offset_index"),
         ("topics: [{name: a, audit: {evry: 60}}]", "topics.0.audit.evry", "every"),
         ("topics: [{name: a, retention: {data_day: 60}}]", "topics.0.retention.data_day", "data_days"),
@@ -215,6 +217,14 @@ def test_paths_come_from_the_lake_the_topic_and_the_environment_in_rising_order(
     text = "lake: /lake/\ntopics: [{name: a, paths: {audit: /own/audit, output: /own/output}}]"
     paths = loaded(tmp_path, text, OUTPUT_PATH="/env").topic().paths
     assert (paths.offset_index, paths.audit, paths.output) == ("/lake/offset-index", "/own/audit", "/env")
+
+
+def test_a_key_schema_is_looked_for_beside_the_settings_file_and_nothing_is_asked_for_by_itself(tmp_path: Path) -> None:
+    path = write(tmp_path / "deep", "topics: [{name: a, key_format: avro, key_schema: k.avsc}, {name: b}]")
+    settings = load_settings({}, path)
+    assert settings.topic("a").key_schema == tmp_path / "deep" / "k.avsc"
+    other = settings.topic("b")
+    assert (other.key_format, other.key_schema, other.headers, other.needs_registry) == (None, None, False, False)
 
 
 def test_a_schema_is_looked_for_beside_the_settings_file(tmp_path: Path) -> None:

@@ -124,7 +124,10 @@ class RecordFile:
         table = self._tried(lambda: read_group(self._file, group, None))
         row = table.slice(number, 1).to_pylist()[0]
         maps = {field.name for field in table.schema if pa.types.is_map(field.type)}
-        return {name: json_value(dict(value) if name in maps and value else value) for name, value in row.items()}
+        return {
+            name: json_value(dict(value) if name in maps and value is not None else value)
+            for name, value in row.items()
+        }
 
     def _tried(self, read: Any) -> Any:
         try:

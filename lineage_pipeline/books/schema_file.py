@@ -70,9 +70,10 @@ def read_schema(topic: str, record_format: str, path: Path | None) -> RecordSche
 def _read_key_schema(topic: DescribedTopic) -> KeySchema | None:
     path, key_format = topic.key_schema, topic.key_format
     if path is not None and key_format not in ("avro", "avro-confluent"):
+        given = f"key_format {key_format}" if key_format else "no key_format"
         raise SchemaError(
-            f"topic {topic.name} has a `key_schema`, which {'key_format ' + key_format if key_format else 'no key'}"
-            " takes: set `key_format: avro` or `key_format: avro-confluent`, or remove it"
+            f"topic {topic.name} has a `key_schema`, but {given}:"
+            " set `key_format: avro` or `key_format: avro-confluent`, or remove the schema"
         )
     if key_format is None:
         return None

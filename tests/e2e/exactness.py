@@ -30,11 +30,12 @@ def assert_exact(pipeline: Pipeline, produced: Mapping[Place, Record]) -> None:
     in_data, in_quarantine = set(_places(data)), set(_places(quarantine))
     assert in_data & in_quarantine == set()
     assert _difference(in_data | in_quarantine, set(produced)) == {}
-    _assert_index(pipeline.rows("offset-index"), set(produced), in_quarantine)
+    assert_index(pipeline.rows("offset-index"), set(produced), in_quarantine)
     _assert_values(data, quarantine, produced)
 
 
-def _assert_index(index: pa.Table, expected: set[Place], quarantined: set[Place]) -> None:
+def assert_index(index: pa.Table, expected: set[Place], quarantined: set[Place]) -> None:
+    """Every record of `expected` is in one run, each run is as long as its count, and the quarantined ones add up."""
     covered: Counter[Place] = Counter()
     for run in index.to_pylist():
         partition, first, last = run["kafka_partition"], run["min_offset"], run["max_offset"]

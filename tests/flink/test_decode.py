@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage_pipeline.core import record_values
+from lineage_pipeline.core.key_schema import key_schema
 from lineage_pipeline.core.payload_decoder import error_text
 from lineage_pipeline.flink import decode
 from lineage_pipeline.flink.decode import Decoder
@@ -496,3 +497,40 @@ def test_json_numbers_and_texts_round_trip(value: float, half: float, whole: int
     (row,) = _rows(decoder, [json.dumps(record).encode()])
     assert row["error"] is None
     assert (repr(row["d"]), repr(row["f"]), row["l"], row["s"]) == (repr(value), repr(half), whole, text)
+
+
+# ---- keys
+
+
+def test_values_and_keys_of_a_batch_stand_in_one_frame() -> None:
+    schema = _schema(("x", "double"))
+    decoder = Decoder("avro", schema, key=key_schema("avro", schema))
+    good, nan = _encode(schema, {"x": 0.5}), _encode(schema, {"x": math.nan})
+    frame = decoder.decode([good, nan, None, good, b"", None], [nan, None, good, b"", b"", None])
+    assert list(frame.columns) == ["f0", "k0", "nans", "error"]
+    told = [None if one is None else one.partition(":")[0] for one in frame["error"]]
+    assert told == [None, None, None, "key-truncated", "truncated", None]
+    assert [None if pd.isna(one) else one for one in frame["f0"]] == [0.5, None, None, None, None, None]
+    assert [None if pd.isna(one) else one for one in frame["k0"]] == [None, None, 0.5, None, None, None]
+    assert list(frame["nans"]) == ["---NaN", "NaN---", None, None, None, None]
+
+
+def test_keys_as_text_stand_beside_raw_values() -> None:
+    decoder = Decoder("raw", key=key_schema("string"))
+    frame = decoder.decode([b"v", None, b"w"], ["é".encode(), b"", b"\xff"])
+    assert list(frame["f0"]) == [b"v", None, None]
+    assert list(frame["k0"]) == ["é", "", None]
+    assert frame["error"][2].startswith("key-invalid-utf8: ")
+
+
+def test_what_keys_nest_counts_for_the_batch_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lineage_pipeline.flink.decode.MAX_BATCH_TEXT", 10)
+    decoder = Decoder("raw", key=key_schema("avro", '{"type": "array", "items": "int"}'))
+    four = bytes([8, 2, 2, 2, 2, 0])  # becomes [1,1,1,1]: nine characters
+    frame = decoder.decode([b"", b""], [four, four])
+    assert [one is None for one in frame["error"]] == [True, False]
+
+
+def test_a_batch_with_more_keys_than_values_is_a_defect_and_never_a_shorter_batch() -> None:
+    with pytest.raises(ValueError, match=r"longer|shorter"):
+        Decoder("raw", key=key_schema("string")).decode([b"v"], [b"k", b"k"])

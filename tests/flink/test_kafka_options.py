@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from lineage_pipeline.core.key_schema import key_schema, with_key
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.errors import SettingsError
-from lineage_pipeline.flink.kafka_options import java_client_properties, source_options
+from lineage_pipeline.flink.kafka_options import java_client_properties, key_options, source_options
 from lineage_pipeline.flink.tables import JobTables, create_tables
 
 PLAIN = "org.apache.flink.kafka.shaded.org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -107,6 +108,15 @@ def test_a_quote_of_a_password_stays_inside_the_sql_string() -> None:
     assert source["properties.sasl.jaas.config"] in [literal.replace("''", "'") for literal in literals]
     outside = re.sub(r"'(?:[^']|'')*'", "", statement)
     assert "DROP" not in outside
+
+
+@pytest.mark.parametrize("key_format", ["raw", "string"])
+def test_a_key_is_read_as_bytes_into_a_column_of_its_own_and_only_when_it_is_asked_for(key_format: str) -> None:
+    raw = record_schema("raw")
+    assert key_options(raw) == key_options(with_key(raw, None, headers=True)) == {}
+    assert key_options(with_key(raw, key_schema(key_format), headers=False)) == {
+        "key.format": "raw", "key.fields": "kafka_key", "value.fields-include": "EXCEPT_KEY",
+    }  # fmt: skip
 
 
 def test_a_certificate_authority_becomes_a_truststore() -> None:

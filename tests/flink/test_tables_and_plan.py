@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lineage_pipeline.core.key_schema import key_schema, with_key
 from lineage_pipeline.core.record_schema import RecordSchema, record_schema
 from lineage_pipeline.errors import JobError
 from lineage_pipeline.flink.environment import JobConfig, flink_options, island_ttl_ms
@@ -28,6 +29,8 @@ from lineage_pipeline.local.demo_record import schema_text
 
 AVRO = record_schema("avro", schema_text())
 RAW = record_schema("raw")
+KEY = '{"type": "record", "name": "k", "fields": [{"name": "id", "type": "long"}, {"name": "w", "type": "double"}]}'
+KEYED = with_key(AVRO, key_schema("avro", KEY), headers=True)
 TABLES = JobTables({"connector": "kafka"}, "file:///o", "file:///q", "file:///i")
 TTL = 43_200_000
 
@@ -60,8 +63,19 @@ def test_whatever_shapes_the_job_gives_the_plan_another_name() -> None:
         (schema("a", "b"), TTL, "2.3.0"),
         (schema("b", "a"), TTL, "2.3.0"),
         (schema("a", kind="bytes"), TTL, "2.3.0"),
+        (with_key(AVRO, key_schema("raw"), headers=False), TTL, "2.3.0"),
+        (with_key(AVRO, key_schema("string"), headers=False), TTL, "2.3.0"),
+        (with_key(AVRO, key_schema("avro", "long"), headers=False), TTL, "2.3.0"),
+        (with_key(AVRO, None, headers=True), TTL, "2.3.0"),
+        (with_key(RAW, key_schema("raw"), headers=False), TTL, "2.3.0"),
+        (with_key(RAW, key_schema("string"), headers=False), TTL, "2.3.0"),
     ]
     assert len({plan_hash(*shape) for shape in shapes}) == len(shapes)
+
+
+def test_the_plan_of_a_job_without_keys_and_headers_has_the_name_it_had_before_there_were_any() -> None:
+    """Jobs that run resume from their state after an update."""
+    assert plan_hash(AVRO, TTL, "2.3.0") == "123b1c772f05185f"
 
 
 def test_a_schema_that_reads_the_same_columns_from_other_bytes_keeps_the_plan_and_so_its_state() -> None:
@@ -122,6 +136,32 @@ def test_the_tables_have_the_columns_of_the_contract_in_their_order() -> None:
     ]  # fmt: skip
 
 
+def test_key_and_headers_stand_behind_the_contracts_columns_and_the_decoded_key_between_them() -> None:
+    source, data, quarantine, index = create_tables(TABLES, KEYED)
+    assert "kafka_key BYTES,\n" in source
+    assert "kafka_headers MAP<STRING NOT NULL, BYTES> METADATA FROM 'headers' VIRTUAL" in source
+    asked = ["kafka_key BYTES", "kafka_headers MAP<STRING NOT NULL, BYTES>"]
+    assert _columns(data)[4:9] == [
+        "kafka_timestamp TIMESTAMP_LTZ(3)", asked[0], "`kafka_key_id` BIGINT", "`kafka_key_w` DOUBLE", asked[1],
+    ]  # fmt: skip
+    assert _columns(quarantine)[4:7] == ["payload BYTES", *asked]
+    assert index == create_tables(TABLES, AVRO)[3]
+
+
+def test_value_and_key_are_decoded_in_one_call() -> None:
+    views = " ".join(create_views(KEYED, TTL))
+    assert views.count("decode_value(") == views.count("decode_value(payload, kafka_key) AS record") == 1
+    raw_key = " ".join(create_views(with_key(AVRO, key_schema("raw"), headers=True), TTL))
+    assert "decode_value(payload) AS record" in raw_key
+    assert "decode_value" not in " ".join(create_views(with_key(RAW, key_schema("raw"), headers=True), TTL))
+
+
+def test_a_bad_key_of_raw_values_goes_to_the_quarantine() -> None:
+    data, bad, _ = inserts(with_key(RAW, key_schema("string"), headers=True))
+    assert "WHERE record.`error` IS NULL" in data
+    assert "record.`error`, payload, kafka_key, kafka_headers," in bad
+
+
 @pytest.mark.parametrize("each", [AVRO, RAW], ids=["avro", "raw"])
 def test_every_insert_names_its_directories_by_the_clock_and_never_by_the_record(each: RecordSchema) -> None:
     for insert in inserts(each):
@@ -137,7 +177,7 @@ def test_raw_records_are_never_decoded_or_quarantined() -> None:
 
 def _columns(statement: str) -> list[str]:
     inside = statement[statement.index("(") + 1 : statement.index(") PARTITIONED BY")]
-    return [column.strip() for column in re.split(r",\s*(?![^()]*\))", inside)]
+    return [column.strip() for column in re.split(r",\s*(?![^()]*\)|[^<>]*>)", inside)]
 
 
 # --- what a plan must be
@@ -154,6 +194,8 @@ GOOD = ("stream-exec-python-calc_1", "stream-exec-local-group-aggregate_1", "str
 def test_a_plan_that_decodes_once_and_aggregates_in_two_phases_is_accepted() -> None:
     check_plan(plan(*GOOD), AVRO)
     check_plan(plan(*GOOD[1:]), RAW)
+    check_plan(plan(*GOOD[1:]), with_key(RAW, key_schema("raw"), headers=True))
+    check_plan(plan(*GOOD), with_key(RAW, key_schema("string"), headers=True))
     assert node_types(plan(*GOOD)) == [
         "stream-exec-python-calc",
         "stream-exec-local-group-aggregate",
@@ -203,11 +245,14 @@ def test_what_is_no_plain_name_is_refused(name: str) -> None:
 
 
 @pytest.mark.e2e
-def test_flink_compiles_the_demos_job_into_one_decoder_three_sinks_and_no_option(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["", ", key_format: avro, key_schema: k.avsc, headers: true"], ids=["plain", "keyed"])
+def test_flink_compiles_the_demos_job_into_one_decoder_three_sinks_and_no_option(tmp_path: Path, asked: str) -> None:
     """`lineage job plan` needs neither Kafka nor a lake, so what is planted here need not exist."""
+    (tmp_path / "k.avsc").write_text(KEY, encoding="utf-8")
     (tmp_path / "lineage.yaml").write_text(
         "kafka: {bootstrap_servers: 'planted-host:1', properties: {sasl.mechanism: PLAIN, sasl.username: planted-user,"
-        " sasl.password: {env: PLANTED}}}\nlake: /planted-lake\ntopics: [{name: planted-topic, group: planted-group}]",
+        " sasl.password: {env: PLANTED}}}\nlake: /planted-lake\ntopics: [{name: planted-topic, group: planted-group"
+        f"{asked}}}]",
         encoding="utf-8",
     )
     done = subprocess.run(
@@ -218,7 +263,7 @@ def test_flink_compiles_the_demos_job_into_one_decoder_three_sinks_and_no_option
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    check_plan(done.stdout, AVRO)
+    check_plan(done.stdout, KEYED if asked else AVRO)
     kinds = node_types(done.stdout)
     assert kinds.count("stream-exec-python-calc") == 1
     assert kinds.count("stream-exec-sink") == 3
@@ -229,3 +274,5 @@ def test_flink_compiles_the_demos_job_into_one_decoder_three_sinks_and_no_option
     assert "serializedInstance" not in done.stdout
     assert done.stdout.count(WRITER_PLACEHOLDER) >= 1
     assert done.stdout.count(TOPIC_PLACEHOLDER) >= 3  # data, quarantine, index
+    assert ("kafka_key_w" in done.stdout) is bool(asked)
+    assert re.search(r"value\.uuid +string +uuid +string", done.stderr), "the columns are told beside the plan"

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import fastavro
+import pyarrow as pa
 from confluent_kafka import Producer
 
+from lineage_pipeline.books.lake_rows import plain_rows
 from tests.golden.records import MILLIS
 
 TOPIC = "golden-keyed"
@@ -102,29 +104,29 @@ RECORDS = (
 )
 
 
-def data_rows() -> list[dict[str, Any]]:
-    """The rows of the data table, times and dates as integers, headers as a mapping."""
+def data_rows(partition: int = 0, times: int = 1) -> list[dict[str, Any]]:
+    """The rows of the data table, times and dates as integers, headers as a mapping; RECORDS produced so often."""
     return [
         {
             "amount": one.amount,
             "note": one.note,
-            "kafka_partition": 0,
+            "kafka_partition": partition,
             "kafka_offset": offset,
             "kafka_timestamp": one.timestamp,
             "kafka_key": one.key,
             **dict(zip(KEY_COLUMNS, one.decoded, strict=True)),
             "kafka_headers": dict(one.headers) if one.stored is None else one.stored,
         }
-        for offset, one in enumerate(RECORDS)
+        for offset, one in enumerate(RECORDS * times)
         if one.error is None
     ]
 
 
-def quarantine_rows() -> list[dict[str, Any]]:
+def quarantine_rows(partition: int = 0, times: int = 1) -> list[dict[str, Any]]:
     """The rows of the quarantine; of the error only how it begins."""
     return [
         {
-            "kafka_partition": 0,
+            "kafka_partition": partition,
             "kafka_offset": offset,
             "kafka_timestamp": one.timestamp,
             "error": one.error,
@@ -132,17 +134,34 @@ def quarantine_rows() -> list[dict[str, Any]]:
             "kafka_key": one.key,
             "kafka_headers": dict(one.headers) if one.stored is None else one.stored,
         }
-        for offset, one in enumerate(RECORDS)
+        for offset, one in enumerate(RECORDS * times)
         if one.error is not None
     ]
 
 
-def produce(bootstrap_servers: str, topic: str, partition: int = 0) -> None:
-    """Write the records, in order."""
+def produce(bootstrap_servers: str, topic: str, partition: int = 0, times: int = 1) -> None:
+    """Write the records, in order, so often."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
-    for one in RECORDS:
+    for one in RECORDS * times:
         producer.produce(
             topic, one.value, one.key, partition=partition, timestamp=one.timestamp, headers=list(one.headers)
         )
     left = producer.flush(30)
     assert left == 0, f"{left} records were not delivered"
+
+
+def comparable(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows in the order of their offsets; a NaN equal to itself, a map as a mapping, of an error its class."""
+    rows = []
+    for row in sorted(plain_rows(table), key=lambda one: (one["kafka_partition"], one["kafka_offset"])):
+        pairs = row["kafka_headers"]
+        assert len(dict(pairs)) == len(pairs)
+        plain = {name: repr(one) if isinstance(one, float) else one for name, one in row.items()}
+        plain |= {"kafka_headers": dict(pairs)}
+        rows.append(plain | ({"error": row["error"].partition(" ")[0] + " "} if "error" in row else {}))
+    return rows
+
+
+def expected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of this module, in the form of `comparable`."""
+    return [{name: repr(one) if isinstance(one, float) else one for name, one in row.items()} for row in rows]

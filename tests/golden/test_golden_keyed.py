@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
-from lineage_pipeline.books.lake_rows import plain_rows
 from lineage_pipeline.books.table_files import TableWriter, data_schema, quarantine_schema
 from lineage_pipeline.core.key_schema import key_schema, with_key
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.core.table_rows import KafkaRecord, RowMaker
 from lineage_pipeline.lake_sql import LakeSql
+from lineage_pipeline.locate_command import locate_command
 from lineage_pipeline.settings import load_settings
 from tests.golden import keyed
 
@@ -60,22 +61,6 @@ def repaired() -> dict[str, bytes]:
     return {name: writer.finish() for name, writer in tables.items()}
 
 
-def comparable(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows in the order of their offsets; a NaN equal to itself, a map as a mapping, of an error its class."""
-    rows = []
-    for row in sorted(plain_rows(table), key=lambda one: one["kafka_offset"]):
-        pairs = row["kafka_headers"]
-        assert len(dict(pairs)) == len(pairs)
-        plain = {name: repr(one) if isinstance(one, float) else one for name, one in row.items()}
-        plain |= {"kafka_headers": dict(pairs)}
-        rows.append(plain | ({"error": row["error"].partition(" ")[0] + " "} if "error" in row else {}))
-    return rows
-
-
-def expected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: repr(one) if isinstance(one, float) else one for name, one in row.items()} for row in rows]
-
-
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_columns_types_and_order_are_the_contracts_with_key_and_headers_behind_them(table: str) -> None:
     for path in files(table):
@@ -84,11 +69,11 @@ def test_columns_types_and_order_are_the_contracts_with_key_and_headers_behind_t
 
 
 def test_data_has_keys_headers_and_tombstones_exactly() -> None:
-    assert comparable(golden("data")) == expected(keyed.data_rows())
+    assert keyed.comparable(golden("data")) == keyed.expected(keyed.data_rows())
 
 
 def test_the_quarantine_keeps_key_and_headers_as_they_came() -> None:
-    assert comparable(golden("quarantine")) == expected(keyed.quarantine_rows())
+    assert keyed.comparable(golden("quarantine")) == keyed.expected(keyed.quarantine_rows())
 
 
 def test_the_index_counts_every_record() -> None:
@@ -100,7 +85,7 @@ def test_the_index_counts_every_record() -> None:
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_a_repair_writes_the_rows_that_the_job_wrote(table: str) -> None:
     mine = pq.read_table(pa.BufferReader(repaired()[table]), partitioning=None)
-    assert comparable(mine) == comparable(golden(table))
+    assert keyed.comparable(mine) == keyed.comparable(golden(table))
     assert repaired()[table] == repaired()[table]
 
 
@@ -116,6 +101,23 @@ def test_the_parquet_map_is_the_jobs_up_to_names() -> None:
         ]
 
     assert leaves(mine) == leaves(theirs)
+
+
+def test_lineage_locate_shows_key_and_headers_of_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = {"output": "data", "quarantine": "quarantine", "offset_index": "offset_index"}
+    listed = ", ".join(f"{name}: {HERE / folder}" for name, folder in paths.items())
+    (tmp_path / "lineage.yaml").write_text(
+        f"topics: [{{name: {keyed.TOPIC}, paths: {{{listed}, audit: audit}}}}]", encoding="utf-8"
+    )
+    done = CliRunner().invoke(locate_command, ["0", "0", "--record", "--json"], env={"KAFKA_TOPIC": None})
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)["record"]
+    assert record["kafka_key"] == keyed.key(1).hex()
+    assert record["kafka_headers"] == {"trace-id": "00ff", "retry": "32", "empty": "", "null": None, "Ünï": "78"}
+    done = CliRunner().invoke(locate_command, ["0", "6", "--record", "--json"], env={"KAFKA_TOPIC": None})
+    record = json.loads(done.stdout)["record"]
+    assert (record["kafka_key"], record["kafka_headers"], record["error"][:14]) == ("", {}, "key-truncated:")
 
 
 def test_lineage_sql_finds_a_header_by_its_name_and_what_a_tombstone_deletes(tmp_path: Path) -> None:
