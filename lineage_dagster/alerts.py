@@ -3,8 +3,10 @@
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions as objects.
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import dagster as dg
@@ -30,6 +32,8 @@ _KEY = "lineage/incidents/{}"  # of each channel, in the instance's key-value st
 _PING_KEY = "lineage/dead-man-ping"
 _PING_SECONDS = 60.0
 _PATIENCE_SECONDS = 5.0  # Dagster ends a tick after 60, and every channel wants its turn
+
+_STORING = threading.Lock()
 
 _Parcel = tuple[Message, list[Notice]]
 
@@ -61,11 +65,15 @@ def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg
     def alerts(context: dg.SensorEvaluationContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason:
         moment = now()
         results = _results(context.instance, watched, moment)
-        said, undelivered = [], []
-        for channel in notifier.channels:
-            count, failures = _tell(context.instance, channel, notifier, watched, (results, moment))
-            said.append(f"{channel.name}: {count} messages")
-            undelivered += failures
+
+        def tell(channel: Channel) -> tuple[int, list[str]]:
+            return _tell(context.instance, channel, notifier, watched, (results, moment))
+
+        # Side by side, since Dagster ends a tick after a while: channels that hang must not starve those behind them.
+        with ThreadPoolExecutor(len(notifier.channels), thread_name_prefix="tell") as pool:
+            told = list(pool.map(tell, notifier.channels))
+        said = [f"{one.name}: {count} messages" for one, (count, _) in zip(notifier.channels, told, strict=True)]
+        undelivered = [failure for _, failures in told for failure in failures]
         if undelivered:
             raise AlertError(f"{len(undelivered)} messages undelivered, tried again at the next tick: {undelivered[0]}")
         late = [topic for topic, one in watched.items() if is_overdue(results[topic], one.overdue_after, moment)]
@@ -81,7 +89,8 @@ def alert_sensor(settings: Settings, now: Callable[[], float] = time.time) -> dg
 def read_incidents(instance: dg.DagsterInstance, channel: str) -> dict[str, Incident]:
     """What the channel was told so far; empty when that is lost, so that everything open is told once more."""
     key = _KEY.format(channel)
-    text = instance.run_storage.get_cursor_values({key}).get(key)
+    with _STORING:
+        text = instance.run_storage.get_cursor_values({key}).get(key)
     try:
         return from_json(json.loads(text)) if text else {}
     except ValueError:
@@ -158,7 +167,8 @@ def _deliver(
 
 
 def _store(instance: dg.DagsterInstance, channel: str, incidents: Mapping[str, Incident]) -> None:
-    instance.run_storage.set_cursor_values({_KEY.format(channel): json.dumps(to_json(incidents))})
+    with _STORING:
+        instance.run_storage.set_cursor_values({_KEY.format(channel): json.dumps(to_json(incidents))})
 
 
 def _routed(channel: Channel, topic: Watched) -> bool:
@@ -167,11 +177,12 @@ def _routed(channel: Channel, topic: Watched) -> bool:
 
 
 def _wanted(channel: Channel, notice: Notice) -> bool:
-    """By severity; the end of an incident goes to whoever was told of it."""
+    """By severity; whoever was told of an incident hears what becomes of it, also when that is less severe."""
     if channel.settings is None:
         return True
-    level = notice.before if notice.kind == "resolved" else notice.sighting.level
-    return level in channel.settings.levels
+    return notice.before in channel.settings.levels or (
+        notice.kind != "resolved" and notice.sighting.level in channel.settings.levels
+    )
 
 
 def _owners(watched: Mapping[str, Watched], notice: Notice) -> tuple[str, ...]:

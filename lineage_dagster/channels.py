@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import logging
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from lineage_dagster.address_guard import checked_addresses
+from lineage_dagster.address_guard import checked_addresses, only_public_addresses
 from lineage_dagster.alert_settings import AlertSettings, ChannelSettings
 from lineage_dagster.messages import Message
 from lineage_pipeline.errors import AlertError, LineageError
 
 logger = logging.getLogger(__name__)
-TIMEOUT_SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0  # for one message from the first look at its address to the end of the answer
 _OK = range(200, 300)
 
 
@@ -109,13 +112,18 @@ def _request(method: str, url: str, body: bytes | None, allow_private: bool) -> 
         raise AlertError("the address of a webhook begins with http:// or https:// and names a host")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     addresses = checked_addresses(parts.hostname, port, allow_private=allow_private)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     connection = _connection(parts.scheme, parts.hostname, port)
-    connection.sock = _connected(parts.scheme, parts.hostname, port, addresses)
+    connection.sock = _connected((parts.scheme, parts.hostname, port), addresses, deadline)
+    # A timeout of the socket begins anew with each byte, and an answer may be dripping.
+    end = threading.Timer(max(0.0, deadline - time.monotonic()), _shut, (connection.sock,))
+    end.start()
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, path, body, {"Content-Type": "application/json", "User-Agent": "flink-lineage"})
         status = connection.getresponse().status
     finally:
+        end.cancel()
         connection.close()
     if status not in _OK:
         raise AlertError(f"the receiver at {parts.hostname} answered {status} instead of 2xx")
@@ -127,12 +135,21 @@ def _connection(scheme: str, host: str, port: int) -> http.client.HTTPConnection
     return kind(host, port, timeout=TIMEOUT_SECONDS)
 
 
-def _connected(scheme: str, host: str, port: int, addresses: list[str]) -> socket.socket:
+def _shut(taken: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        taken.shutdown(socket.SHUT_RDWR)
+
+
+def _connected(target: tuple[str, str, int], addresses: list[str], deadline: float) -> socket.socket:
     """A connection to one of the addresses that were checked, not to what the name means by now."""
+    scheme, host, port = target
     failure: OSError | None = None
     for address in addresses:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
         try:
-            plain = socket.create_connection((address, port), TIMEOUT_SECONDS)
+            plain = socket.create_connection((address, port), left)
         except OSError as error:
             failure = error
             continue
@@ -143,7 +160,8 @@ def _connected(scheme: str, host: str, port: int, addresses: list[str]) -> socke
         except OSError:
             plain.close()
             raise
-    raise AlertError(f"nothing answers at {host}:{port} ({failure.strerror if failure else 'no address'})") from None
+    reason = (failure.strerror or "timed out") if failure else "no address"
+    raise AlertError(f"nothing answers at {host}:{port} ({reason})") from None
 
 
 def _apprise(url: str, message: Message, allow_private: bool) -> None:
@@ -160,5 +178,7 @@ def _apprise(url: str, message: Message, allow_private: bool) -> None:
     smtp = getattr(plugin, "smtp_host", None)
     if smtp:
         checked_addresses(str(smtp), int(plugin.port or 25), allow_private=allow_private)
-    if not plugin.notify(body=message.text, title=message.title):
+    with contextlib.nullcontext() if allow_private else only_public_addresses():
+        taken = plugin.notify(body=message.text, title=message.title)
+    if not taken:
         raise AlertError("the service did not take the message")

@@ -25,7 +25,8 @@ class Sighting:
 
     `text`: the whole sentence. `spans`: the widest ranges concerned, `lost` and `partitions` count all of them.
     `observed_at`: epoch seconds. `command`: what to type first. `repairable_until`: when the first of the lost records
-    may leave Kafka (epoch seconds), as far as that is known. `report`: where all of it can be read.
+    may leave Kafka (epoch seconds), as far as that is known. `report`: where all of it can be read. `gone`: nobody
+    audits the topic any more, so its incident ends without being over.
     """
 
     topic: str
@@ -38,6 +39,7 @@ class Sighting:
     command: str | None = None
     repairable_until: float | None = None
     report: str | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, In
             after[topic] = replace(known, last=sighting)
     for topic, known in incidents.items():
         if topic not in seen and known.told is not None and not known.told.over:
-            gone = f"{topic} is not among the audited topics any more; the incident was open until then."
-            over = replace(known.last, level="ok", text=gone, spans=(), lost=0, command=None, repairable_until=None)
+            text = f"{topic} is not among the audited topics of this channel any more; the incident was open until then."
+            over = replace(known.last, level="ok", text=text, command=None, repairable_until=None, gone=True)
             after[topic] = replace(known, last=over)
     return after
 

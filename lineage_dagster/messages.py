@@ -16,6 +16,7 @@ FORMAT = "lineage-alert/1"
 MAX_TEXT = 2_500  # characters; Slack cuts at 3,000
 MAX_SPANS = 10
 MAX_TOPICS = 20
+MAX_LISTED = 100  # topics in the payload of a digest
 _TITLES = {"loss": "LOSS", "undetermined": "NOT PROVEN", "warning": "WARNING", "ok": "RESOLVED"}
 _KINDS = {"opened": "", "grown": "GROWN: ", "reminded": "STILL OPEN: ", "resolved": "RESOLVED: "}
 
@@ -54,7 +55,7 @@ def message(notice: Notice, ui_url: str, owners: Sequence[str], now: float) -> M
         "format": FORMAT,
         "kind": notice.kind,
         "topic": sighting.topic,
-        "level": sighting.level,
+        "level": _level(notice),
         "title": title,
         "text": sighting.text,
         "lost": sighting.lost,
@@ -88,23 +89,31 @@ def digest(notices: Sequence[Notice], ui_url: str) -> Message:
         {
             "topic": one.sighting.topic,
             "kind": one.kind,
-            "level": one.sighting.level,
+            "level": _level(one),
             "lost": one.sighting.lost,
             "repairable_until": None if until is None else _time(until),
         }
-        for one in notices
+        for one in notices[:MAX_LISTED]
         for until in [one.sighting.repairable_until]
     ]
-    payload = {"format": FORMAT, "kind": "digest", "title": title, "text": text, "topics": topics, "url": url}
+    counted = {"topics": topics, "more_topics": len(notices) - len(topics)}
+    payload = {"format": FORMAT, "kind": "digest", "title": title, "text": text, **counted, "url": url}
     return Message(title, text, payload)
 
 
 def _title(notice: Notice) -> str:
     sighting = notice.sighting
+    if sighting.gone:
+        return f"NO LONGER AUDITED: {_TITLES[notice.before]} in {sighting.topic} was open"
     if notice.kind == "resolved":
         return f"RESOLVED: {_TITLES[notice.before]} in {sighting.topic} is over"
     count = f": {sighting.lost:,} offsets" if sighting.level == "loss" and sighting.lost else ""
     return f"{_KINDS[notice.kind]}{_TITLES[sighting.level]} in {sighting.topic}{count}"
+
+
+def _level(notice: Notice) -> str:
+    """The end of an incident that nobody looks at any more is no `ok`."""
+    return "undetermined" if notice.sighting.gone else notice.sighting.level
 
 
 def _time_left(until: float, now: float) -> str:

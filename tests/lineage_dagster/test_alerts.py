@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor, read_incidents
-from lineage_dagster.channels import Notifier
+from lineage_dagster.channels import LogChannel, Notifier
+from lineage_dagster.messages import Message
 from lineage_pipeline.errors import AlertError, SettingsError
 from lineage_pipeline.settings import Settings
 from tests.lineage_dagster.lake import Lake
@@ -128,6 +130,58 @@ def test_a_channel_that_keeps_us_waiting_is_asked_once_a_tick(platform: Platform
     platform.receiver.status = 200
     platform.tick("a", "b", "c")
     assert platform.heard == [("opened", "loss")] * 3
+
+
+def test_channels_are_told_side_by_side_so_that_a_slow_one_starves_none(platform: Platform):
+    platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
+    platform.audit("t")
+    second_was_told = threading.Event()
+
+    class Slow(LogChannel):
+        name = "slow"
+
+        def send(self, _message: Message) -> str | None:
+            return None if second_was_told.wait(60) else "the second channel was never told"
+
+    class Second(LogChannel):
+        name = "second"
+
+        def send(self, _message: Message) -> str | None:
+            second_was_told.set()
+            return None
+
+    settings = platform.settings("t")
+    notifier = Notifier(alert_settings({}), {})
+    notifier.channels = [Slow(), Second()]
+    context = dg.build_sensor_context(instance=platform.instance, resources={"notifier": notifier})
+    said = alert_sensor(settings)(context)
+    assert isinstance(said, dg.SkipReason)
+    assert said.skip_message is not None
+    assert said.skip_message.startswith("slow: 1 messages, second: 1 messages")
+
+
+def test_a_topic_that_left_the_settings_with_a_loss_is_not_called_mended(platform: Platform):
+    platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
+    platform.audit("t")
+    platform.tick("t")
+    platform.tick("another")
+    told = platform.receiver.got[1]
+    assert (told["kind"], told["level"]) == ("resolved", "undetermined")
+    assert told["title"] == "NO LONGER AUDITED: LOSS in t was open"
+    platform.tick("another")
+    assert len(platform.receiver.got) == 2
+
+
+def test_a_channel_for_losses_alone_is_reminded_of_one_that_nobody_can_look_at_any_more(platform: Platform):
+    platform.alerts["channels"] = [{**HOOK, "levels": ["loss"]}]
+    platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
+    platform.audit("t")
+    platform.tick("t")
+    (platform.lake.root / "offset-index").rename(platform.lake.root / "elsewhere")
+    platform.audit("t")
+    platform.later = 14_500
+    platform.tick("t")
+    assert platform.heard == [("opened", "loss"), ("reminded", "undetermined")]
 
 
 def test_a_failure_to_send_never_shows_the_secret_address(platform: Platform):

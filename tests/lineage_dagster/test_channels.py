@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
 from lineage_dagster.address_guard import checked_addresses, is_public
@@ -10,6 +13,7 @@ from lineage_dagster.channels import SettingsChannel
 from lineage_dagster.incidents import Notice, Sighting
 from lineage_dagster.messages import MAX_TEXT, digest, message
 from lineage_pipeline.errors import AlertError
+from lineage_pipeline.local.ports import HOST
 from tests.lineage_dagster.receiver import Receiver
 
 SIGHTING = Sighting("t", "loss", "LOSS: 60 offsets", 1_700_000_000.0, 60, 1, ((9, 100, 160),))
@@ -38,7 +42,7 @@ MESSAGE = message(Notice("opened", 1_700_000_000.0, SIGHTING), "https://ui.examp
             "64:ff9b::a9fe:a9fe",
             "2002:a00:1::",
         ),
-        *("fe80::1%lo", "::", "ff02::1"),
+        *("fe80::1%lo", "::", "ff02::1", "::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1", "64:ff9b:1::1"),
     ],
 )
 def test_addresses_off_the_public_internet_are_not_public(address: str):
@@ -85,6 +89,56 @@ def test_other_addresses_than_http_are_refused_as_undelivered(url: str, receiver
     assert _send(receiver, url) is not None
 
 
+@pytest.mark.parametrize("kind", ["webhook", "apprise"])
+def test_a_name_that_means_another_address_a_moment_later_leads_nowhere(
+    kind: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def rebinding(host: str, port: int, *_more: object, **_named: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        address = "192.0.0.9" if len(asked) == 1 else HOST  # public, and where nothing answers
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr("lineage_dagster.address_guard._look_up", rebinding)
+    monkeypatch.setattr("lineage_dagster.channels.TIMEOUT_SECONDS", 1.0)
+    port = receiver.server_address[1]
+    url = f"{'http' if kind == 'webhook' else 'json'}://rebinding.example:{port}/hook"
+    assert _send(receiver, url, kind=kind, allow_private=False) is not None
+    assert asked[0] == "rebinding.example"
+    assert (receiver.got, receiver.refused) == ([], 0)
+
+
+def test_a_receiver_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lineage_dagster.channels.TIMEOUT_SECONDS", 0.5)
+    with socket.create_server((HOST, 0)) as server:
+        ended = threading.Event()
+
+        def drip() -> None:
+            taken, _ = server.accept()
+            with taken:
+                while not ended.wait(0.05):
+                    try:
+                        taken.send(b"H")
+                    except OSError:
+                        return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        settings = ChannelSettings.model_validate({"name": "hook", "webhook": {"env": "H"}, "allow_private": True})
+        said: list[str | None] = []
+        url = f"http://{HOST}:{server.getsockname()[1]}/"
+        sending = threading.Thread(target=lambda: said.append(SettingsChannel(settings, {"H": url}).send(MESSAGE)))
+        sending.start()
+        sending.join(60)
+        given_up = not sending.is_alive()
+        ended.set()
+        dripping.join()
+        sending.join()
+    assert given_up
+    assert "channel hook" in str(said[0])
+
+
 def test_nobody_listening_is_undelivered_with_a_reason(receiver: Receiver):
     assert "nothing answers" in str(_send(receiver, "http://127.0.0.1:1/"))
 
@@ -94,5 +148,7 @@ def test_messages_are_bounded_whatever_the_incident():
     huge = Notice("opened", 0.0, Sighting("t" * 249, "loss", "x" * 10_000, 0.0, 10**6, 100, spans))
     one = message(huge, "https://ui.example", (), 0.0)
     assert len(one.text) <= MAX_TEXT + 10
-    assert len(digest([huge] * 1000, "https://ui.example").text) <= MAX_TEXT + 10
+    many = digest([huge] * 1000, "https://ui.example")
+    assert len(many.text) <= MAX_TEXT + 10
+    assert (len(many.payload["topics"]), many.payload["more_topics"]) == (100, 900)
     assert one.text.endswith("?view=checks&checkDetail=completeness")

@@ -158,7 +158,7 @@ def test_a_loss_that_leaves_only_a_warning_is_over_and_the_warning_is_not_told_a
 def test_a_topic_that_is_no_longer_audited_ends_with_a_word(channel: Channel):
     channel.tick(0, loss((9, 1, 2)))
     notices = channel.tick(30)
-    assert "not among the audited topics" in notices[0].sighting.text
+    assert "not among the audited topics of this channel" in notices[0].sighting.text
     assert channel.heard == ["opened", "resolved"]
 
 
