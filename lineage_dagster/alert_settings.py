@@ -38,12 +38,16 @@ class ChannelSettings(_Model):
 
 
 class AlertSettings(_Model):
-    """Who is told what, and how patiently; times in seconds. `ui_url`: where people open Dagster."""
+    """Who is told what, and how patiently; times in seconds.
+
+    `ui_url`: where people open Dagster. `reports_url`: where people open what is below the audit path, if they can.
+    """
 
     channels: tuple[ChannelSettings, ...] = ()
     dead_man_url: SecretReference | None = None
     dead_man_allow_private: bool = False
     ui_url: str = "http://127.0.0.1:3000"
+    reports_url: Annotated[str, Field(pattern=r"^https?://[^/]")] | None = None
     undetermined_after: Annotated[float, Field(ge=0)] = 900.0
     warning_after: Annotated[float, Field(ge=0)] = 900.0
     remind_after: Annotated[float, Field(ge=60)] = 14_400.0

@@ -52,6 +52,7 @@ def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
             kinds={"flink", "parquet", "s3" if topic.paths.output.startswith("s3") else "file"},
             group_name=names.LAKE,
             owners=owners,
+            tags={"format": "parquet"},
             description=f"The table that the Flink job writes. Is all of {topic.name} there? See audit/{topic.name}.",
             metadata={
                 "dagster/table_name": topic.name,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from lineage_dagster.cadence import ALONE
 from lineage_dagster.index_watch import index_state, newest_file
@@ -58,8 +59,10 @@ class SettingsAuditor:
         settings: Settings,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         wait: Callable[[float], None] = time.sleep,
+        reports_url: str | None = None,
     ) -> None:
         self._settings = settings
+        self._reports_url = reports_url
         self._now = now
         self._wait = wait
 
@@ -129,8 +132,14 @@ class SettingsAuditor:
             report,
             newest_file=newest,
             report_path=state.place(LATEST) if state else None,
-            page_path=state.place(PAGE) if state else None,
+            page_path=self._page(topic.name, state.place(PAGE)) if state else None,
         )
+
+    def _page(self, topic: str, path: str) -> str:
+        """Where people open the report: an address where there is one."""
+        if self._reports_url is None:
+            return path
+        return f"{self._reports_url.rstrip('/')}/{TOPIC_DIRECTORY}{quote(topic)}/{PAGE}"
 
     def _newest_file(self, topic: TopicSettings) -> datetime | None:
         try:

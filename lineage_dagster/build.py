@@ -24,6 +24,7 @@ from lineage_dagster.summary import summary_asset, summary_check, summary_job
 from lineage_dagster.triggers import (
     audit_job,
     audit_schedule,
+    full_audit_job,
     full_audit_schedule,
     index_sensor,
     summary_schedule,
@@ -45,9 +46,10 @@ def build_defs(
         assets += [*external_assets(topic), audit_asset(topic, settings.settle_seconds(topic))]
     files = with_files(settings)
     assets += [lake_files_asset(topic, settings.settle_seconds(topic)) for topic in files]
+    alerts = alert_settings(settings.alerts)
     real = {
-        "auditor": SettingsAuditor(settings),
-        "notifier": Notifier(alert_settings(settings.alerts), environ or {}),
+        "auditor": SettingsAuditor(settings, reports_url=alerts.reports_url),
+        "notifier": Notifier(alerts, environ or {}),
     }
     return dg.Definitions(
         assets=assets,
@@ -57,7 +59,8 @@ def build_defs(
             *(lake_files_checks(topic) for topic in files),
         ],
         jobs=[
-            *(audit_job(settings), summary_job(settings), accept_job(), maintenance_job(settings)),
+            *(audit_job(settings), full_audit_job(settings), summary_job(settings)),
+            *(accept_job(), maintenance_job(settings)),
             *([lake_files_job(settings)] if files else []),
         ],
         schedules=[

@@ -5,8 +5,9 @@ tests/lineage_dagster/test_dagster_contract.py says what is relied on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import (
@@ -16,6 +17,8 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from lineage_dagster.check_result import CheckResult
 
+_AT_ONCE = 5_000
+_Key = TypeVar("_Key", dg.AssetKey, dg.AssetCheckKey)
 _LOOK_BACK = 20  # executions of checks that somebody ran alone; each that is under way or died hides one
 
 
@@ -24,7 +27,9 @@ def latest_results(
 ) -> dict[dg.AssetCheckKey, CheckResult]:
     """A result for every key. A run that is still under way does not count: the result before it does."""
     wanted = list(keys)
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(wanted)
+    records: dict[dg.AssetCheckKey, AssetCheckExecutionRecord] = {}
+    for part in _parts(wanted):
+        records.update(instance.event_log_storage.get_latest_asset_check_execution_by_key(part))
     ended = _ended_runs(instance, {key.asset_key for key in wanted})
     return {key: _result(instance, key, records.get(key), ended.get(key.asset_key)) for key in wanted}
 
@@ -32,13 +37,19 @@ def latest_results(
 def _ended_runs(instance: dg.DagsterInstance, assets: Collection[dg.AssetKey]) -> dict[dg.AssetKey, str]:
     """How the newest run of an asset ended, for those whose newest run did not materialise them."""
     newest: dict[dg.AssetKey, str] = {}
-    for record in instance.get_asset_records(list(assets)):
+    for record in (one for part in _parts(list(assets)) for one in instance.get_asset_records(part)):
         entry = record.asset_entry
         made = entry.last_materialization.run_id if entry.last_materialization else None
         if entry.last_run_id and entry.last_run_id != made:
             newest[entry.asset_key] = entry.last_run_id
     runs = {run_id: _how_it_ended(instance, run_id) for run_id in set(newest.values())}
     return {key: text for key, run_id in newest.items() if (text := runs[run_id]) is not None}
+
+
+def _parts(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
+    """Portions that a database takes in one question: SQLite knows 32,766 variables, and a check needs two."""
+    for first in range(0, len(keys), _AT_ONCE):
+        yield keys[first : first + _AT_ONCE]
 
 
 def _how_it_ended(instance: dg.DagsterInstance, run_id: str) -> str | None:

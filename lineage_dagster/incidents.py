@@ -112,7 +112,9 @@ def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, In
             after[topic] = replace(known, last=sighting)
     for topic, known in incidents.items():
         if topic not in seen and known.told is not None and not known.told.over:
-            text = f"{topic} is not among the audited topics of this channel any more; the incident was open until then."
+            text = (
+                f"{topic} is not among the audited topics of this channel any more; the incident was open until then."
+            )
             over = replace(known.last, level="ok", text=text, command=None, repairable_until=None, gone=True)
             after[topic] = replace(known, last=over)
     return after

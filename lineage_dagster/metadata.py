@@ -75,7 +75,11 @@ def _next_steps(report: AuditReport) -> Metadata:
 
 def _page(outcome: AuditOutcome) -> Metadata:
     """Where the report is as a page for people."""
-    return {"report_page": dg.MetadataValue.path(outcome.page_path)} if outcome.page_path else {}
+    place = outcome.page_path
+    if not place:
+        return {}
+    linked = place.startswith(("http://", "https://"))
+    return {"report_page": dg.MetadataValue.url(place) if linked else dg.MetadataValue.path(place)}
 
 
 def _completeness(report: AuditReport, outcome: AuditOutcome) -> Metadata:

@@ -13,7 +13,8 @@ class AuditOutcome:
     """One attempt. `report` is None when the audit could not run, and `failure` says why, in one sentence.
 
     `newest_file`: when the newest index file was written (UTC); None without files, or when they could not be listed.
-    `report_path`: where audits store the report's JSON, `page_path`: as a page; None when nobody chose a place.
+    `report_path`: where audits store the report's JSON, `page_path`: as a page, or its address; None when there
+    is no place for it.
     """
 
     topic: str

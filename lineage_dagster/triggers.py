@@ -25,6 +25,7 @@ from lineage_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 AUDIT_JOB = "audit_topics"
+FULL_JOB = "audit_topics_in_full"
 TOPIC_TAG = "lineage/topic"
 CAUSE_TAG = "lineage/started_by"
 MAX_RUNS_PER_TICK = 10
@@ -40,6 +41,16 @@ def audit_job(settings: Settings) -> Any:
         AUDIT_JOB,
         selection=selection,
         description="Audit topics. Launched here: all of them. One topic: Materialize on the page of its audit asset.",
+    )
+
+
+def full_audit_job(settings: Settings) -> Any:
+    """The full re-audit that a person starts: every topic, from all of its files."""
+    return dg.define_asset_job(
+        FULL_JOB,
+        selection=dg.AssetSelection.assets(*(audit_key(topic.name) for topic in settings.topics)).without_checks(),
+        config=_in_full(topic.name for topic in settings.topics),
+        description="Audit every topic from all of its index files, closed days included. Touches no data.",
     )
 
 
@@ -171,9 +182,13 @@ def audit_request_for(topics: list[str], cause: str, run_key: str, *, full: bool
         job_name=AUDIT_JOB,
         asset_selection=[audit_key(topic) for topic in topics],
         asset_check_keys=[],
-        run_config={"ops": {op_name(topic): {"config": {"full": True}} for topic in topics}} if full else None,
+        run_config=_in_full(topics) if full else None,
         tags={TOPIC_TAG: ",".join(topics), CAUSE_TAG: cause},
     )
+
+
+def _in_full(topics: Iterable[str]) -> dict[str, Any]:
+    return {"ops": {op_name(topic): {"config": {"full": True}} for topic in topics}}
 
 
 def waiting_topics(instance: dg.DagsterInstance) -> set[str]:

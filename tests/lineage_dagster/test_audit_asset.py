@@ -78,6 +78,18 @@ def test_asset_and_verdict_lead_to_the_page_of_the_report(lake: Lake, instance: 
     assert "offsets 10 to 19" in Path(str(place)).read_text()
 
 
+def test_where_reports_can_be_opened_asset_verdict_and_alert_link_to_the_page(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("a.b", [(0, 0, 10), (0, 20, 30)])
+    definitions = lake.definitions("a.b", alerts={"reports_url": "https://reports.example/audit/"})
+    found = lake.audit(definitions, "a.b", instance)
+    link = found.verdict.metadata["report_page"]
+    assert link == dg.MetadataValue.url("https://reports.example/audit/kafka_topic=a.b/report.html")
+    assert found.verdict.metadata["incident"].value["report"] == link.value
+    event = instance.get_latest_materialization_event(dg.AssetKey(["audit", "a.b"]))
+    assert event is not None
+    assert event.asset_materialization.metadata["report_page"] == link
+
+
 @pytest.mark.parametrize("spoil", ["absent", "empty", "no parquet"])
 def test_an_index_that_cannot_be_looked_at_is_red_in_every_check(spoil: str, lake: Lake, instance: dg.DagsterInstance):
     if spoil != "absent":

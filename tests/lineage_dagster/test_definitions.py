@@ -34,6 +34,8 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
                 "owners": sorted(graph.get(key).owners),
                 "materializable": graph.get(key).is_materializable,
                 "pools": sorted(graph.get(key).pools or ()),
+                "tags": {name: value for name, value in graph.get(key).tags.items() if "dagster/" not in name},
+                "fails_after": _seconds(graph.get(key).freshness_policy),
                 "columns": _columns(graph.get(key).metadata),
                 "description": graph.get(key).description,
             }
@@ -54,6 +56,10 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
             one.name: [one.minimum_interval_seconds, one.default_status.value] for one in repository.sensor_defs
         },
     }
+
+
+def _seconds(policy: Any) -> float | None:
+    return None if policy is None else policy.fail_window.to_timedelta().total_seconds()
 
 
 def _columns(metadata: Any) -> list[str]:

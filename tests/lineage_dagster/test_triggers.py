@@ -17,6 +17,7 @@ from lineage_dagster.names import COMPLETENESS
 from lineage_dagster.summary import SUMMARY_JOB
 from lineage_dagster.triggers import (
     AUDIT_JOB,
+    FULL_JOB,
     MAX_RUNS_PER_TICK,
     TOPIC_TAG,
     audit_request_for,
@@ -230,6 +231,26 @@ def test_every_night_each_topic_is_audited_from_all_of_its_files(lake: Lake, ins
         instance=instance, run_config=request.run_config, asset_selection=list(request.asset_selection)
     )
     assert result.success
+
+
+def test_a_person_has_every_topic_audited_anew_from_all_of_its_files_with_one_click(
+    lake: Lake, instance: dg.DagsterInstance
+):
+    today = lake.index("a.b", [(0, 0, 10)])
+    lake.index("c", [(0, 0, 10)])
+    definitions = lake.definitions("a.b", "c")
+    assert definitions.resolve_job_def(AUDIT_JOB).execute_in_process(instance=instance).success
+    (today.parent.parent / "dt=2020-01-01").mkdir()
+    today.rename(today.parent.parent / "dt=2020-01-01" / "late.parquet")
+    lake.index("a.b", [(0, 20, 30)])
+    result = definitions.resolve_job_def(FULL_JOB).execute_in_process(instance=instance, raise_on_error=False)
+    found = {
+        one.asset_key.path[-1]: (one.passed, str(one.description))
+        for one in result.get_asset_check_evaluations()
+        if one.check_name == COMPLETENESS
+    }
+    assert (found["a.b"][0], found["c"][0]) == (False, True)
+    assert "offsets 10 to 19" in found["a.b"][1]
 
 
 def test_topics_that_share_a_run_are_judged_each_by_its_own(lake: Lake, instance: dg.DagsterInstance):
