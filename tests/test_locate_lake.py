@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from lineage_pipeline.audit_command import audit_command
 from lineage_pipeline.locate_command import locate_command
 from tests.books.index_files import day, parquet, put, run
-from tests.books.lake_tables import data_file, hour, quarantine_file, span
+from tests.books.lake_tables import MILLIS, data_file, hour, quarantine_file, span, written
 
 TOPIC = "orders"
 PART_1, PART_2 = hour(TOPIC, "part-1"), hour(TOPIC, "part-2")
@@ -174,3 +175,25 @@ def test_locating_leaves_nothing_behind(root: Path) -> None:
     locate("3", "5", "9")
     locate("3", "5000")
     assert sorted(path for path in root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        (pa.array([MILLIS, None, MILLIS + 2]), "2026-11-22T20:00:00Z"),  # integers are Kafka's milliseconds
+        (pa.array(["then", "later", "last"]), None),
+    ],
+)
+def test_a_column_of_times_that_are_no_timestamps_keeps_no_record_from_being_found(
+    root: Path, times: pa.Array, shown: str | None
+) -> None:
+    table = pa.table({"kafka_partition": [5, 5, 5], "kafka_offset": [0, 1, 2], "kafka_timestamp": times})
+    put(root, f"data/{hour(TOPIC, 'part-9')}", written(table))
+    put(root, f"index/{day(TOPIC, 'index-9')}", parquet([run(5, 0, 3)]))
+    stamps = [found("5", offset)["data_files"][0]["kafka_timestamp"] for offset in ("0", "1")]
+    assert [stamps[0] and stamps[0][:10], stamps[1]] == [shown and shown[:10], None]
+    by_time = locate("5", "--timestamp", "2026-11-01T00:00:00Z")
+    if shown:
+        assert (by_time.exit_code, "offset 0" in by_time.stdout) == (0, True), by_time.output
+    else:
+        assert (by_time.exit_code, "its column kafka_timestamp is string" in by_time.output) == (3, True)

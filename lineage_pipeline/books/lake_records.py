@@ -64,6 +64,11 @@ class RecordFile:
         if lacking:
             raise LakeFileError(f"it has no column {', '.join(lacking)}", broken=False)
         self._timestamp = columns.timestamp if columns.timestamp in names else None
+        self._untimely = f"it has no column {columns.timestamp}"
+        if self._timestamp is not None:
+            kind = self._file.schema_arrow.field(self._timestamp).type
+            if not (pa.types.is_timestamp(kind) or pa.types.is_int64(kind)):
+                self._timestamp, self._untimely = None, f"its column {self._timestamp} is {kind}"
 
     def find(self, partition: int, offset: int, *, record: bool = False) -> list[RecordPlace]:
         """Every row of the offset; more than one when it was written twice into the file."""
@@ -72,7 +77,7 @@ class RecordFile:
             for index in np.flatnonzero(offsets == offset).tolist():
                 number = int(rows[index])
                 row = self._row(group, number) if record else None
-                stamp = int(stamps[index]) if stamps is not None else None
+                stamp = int(stamps[index]) if stamps is not None and stamps[index] != _NO_TIME else None
                 found.append(RecordPlace(self._listed, offset, group, first + number, stamp, row))
         return found
 
@@ -82,7 +87,7 @@ class RecordFile:
         Raises LakeFileError when the file has no timestamps.
         """
         if self._timestamp is None:
-            raise LakeFileError(f"it has no column {self._layout.columns.timestamp}", broken=False)
+            raise LakeFileError(self._untimely, broken=False)
         best: tuple[int, int] | None = None
         for _, _, _, offsets, stamps, _ in self._groups(partition):
             assert stamps is not None
@@ -165,8 +170,11 @@ _WRITTEN: dict[type, Callable[[Any], Any]] = {
 }
 
 
+_NO_TIME = -1  # Kafka's word for a record without a timestamp
+
+
 def _millis(column: Any) -> Any:
-    if not pa.types.is_timestamp(column.type):
-        raise LakeFileError(f"its timestamp column is {column.type}", broken=False)
-    cast = pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
-    return cast.fill_null(-1).to_numpy()
+    """Milliseconds, from timestamps of any unit or from integers, which are taken for Kafka's own milliseconds."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
+    return column.fill_null(_NO_TIME).to_numpy()

@@ -11,12 +11,11 @@ docs/adopt.md has the conditions, examples/existing_table_job.py a whole job.
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.errors import JobError
@@ -36,7 +35,15 @@ _NAMES = ("decoded", "numbered", "islands", "island_changes", "island_steps", "o
 _PREFIX = "lineage_"
 _DEFAULT_TTL_MS = 86_400_000  # of the island's state, where the job has no table.exec.state.ttl of its own
 _TIME = re.compile(r"\s*(\d+)\s*([a-z]*)\s*")
-_MILLIS = {"": 1, "ms": 1, "s": 1000, "sec": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_UNITS = {  # as Flink names them; what is shorter than a millisecond is no interval of checkpoints
+    1: ("", "ms", "milli", "millis", "millisecond", "milliseconds"),
+    1000: ("s", "sec", "secs", "second", "seconds"),
+    60_000: ("m", "min", "minute", "minutes"),
+    3_600_000: ("h", "hour", "hours"),
+    86_400_000: ("d", "day", "days"),
+}
+_MILLIS = {word: factor for factor, words in _UNITS.items() for word in words}
+_PART = re.compile(r"(?:`((?:[^`]|``)+)`|([^.`]+))")
 
 
 @dataclass(frozen=True)
@@ -62,27 +69,53 @@ def add_offset_index(
 ) -> str:
     """Add the index of `source` to the statements, written to the Flink path `path`; returns the writer's id.
 
-    Turns mini-batch on for the whole job, and the settings without which the index would not be exact. Raises JobError
-    when the job takes no checkpoints, or unaligned ones.
+    Turns mini-batch on for the whole job, so that its own aggregates emit once a checkpoint too; what it has set
+    for its latency and size stays. Raises JobError when the job takes no checkpoints, unaligned ones or such that are
+    not EXACTLY_ONCE, and when it has turned off what the index needs. May be called for several sources.
     """
-    configuration = environment.get_config().get_configuration()
-    _check(configuration)
-    interval = _millis(configuration.get_string("execution.checkpointing.interval", "0"))
-    ttl = _millis(configuration.get_string("table.exec.state.ttl", "0"))
-    for key, value in _options(interval).items():
-        environment.get_config().set(key, value)
+    config = environment.get_config()
+    for key, value in index_options(lambda key: str(config.get(key, "") or "")).items():
+        config.set(key, value)
+    ttl = _millis(config.get("table.exec.state.ttl", "") or "0")
     name = writer or f"{source.topic}-{uuid.uuid4().hex[:12]}"
     for statement in index_statements(source, path, (ttl or _DEFAULT_TTL_MS) // 2):
         environment.execute_sql(statement)
-    insert = _renamed(inserts(record_schema("raw"))[-1])
-    statements.add_insert_sql(
-        insert.replace(WRITER_PLACEHOLDER, _quoted(name)).replace(TOPIC_PLACEHOLDER, source.topic)
-    )
+    statements.add_insert_sql(index_insert(source, name))
     return name
 
 
+def index_options(given: Callable[[str], str]) -> dict[str, str]:
+    """The options to set, beside those that the job has; `given` tells the job's, empty where it has none.
+
+    Raises JobError for those with which an index would prove nothing, or not be written.
+    """
+    interval = _millis(given("execution.checkpointing.interval") or "0")
+    if interval <= 0:
+        raise JobError(
+            "the job takes no checkpoints, so no index file would ever appear: set execution.checkpointing.interval"
+        )
+    if given("execution.checkpointing.unaligned.enabled").lower() == "true":
+        raise JobError("with unaligned checkpoints index and data are cut at different records: turn them off")
+    if (given("execution.checkpointing.mode") or "EXACTLY_ONCE").upper() != "EXACTLY_ONCE":
+        raise JobError("the index proves nothing with checkpoints AT_LEAST_ONCE: set EXACTLY_ONCE")
+    needed = {
+        "table.exec.mini-batch.enabled": "without it every record is an index row of its own",
+        "table.optimizer.reuse-source-enabled": "index and data have to come from one scan",
+        "table.optimizer.reuse-sub-plan-enabled": "index and data have to come from one scan",
+    }
+    for key, why in needed.items():
+        if given(key).lower() == "false":
+            raise JobError(f"the job sets {key} to false, and the index needs it ({why}): leave it out")
+    chosen = {
+        # bundles are flushed by the checkpoint barrier, never by this clock
+        "table.exec.mini-batch.allow-latency": f"{max(3_600_000, 100 * interval)} ms",
+        "table.exec.mini-batch.size": "1000000",
+    }
+    return {**dict.fromkeys(needed, "true"), **{key: given(key) or value for key, value in chosen.items()}}
+
+
 def index_statements(source: IndexedSource, path: str, island_ttl_ms: int) -> list[str]:
-    """The views and the sink table, as SQL; all names begin with `lineage_`."""
+    """The views and the sink table, as SQL; all names begin with `lineage_` and the topic. Raises JobError."""
     raw = record_schema("raw")
     columns = {
         "kafka_partition": f"CAST({_named(source.partition)} AS INT)",
@@ -93,50 +126,37 @@ def index_statements(source: IndexedSource, path: str, island_ttl_ms: int) -> li
         "arrived": "PROCTIME()",
     }
     chosen = ", ".join(f"{value} AS {column}" for column, value in columns.items())
-    records = f"CREATE TEMPORARY VIEW decoded AS SELECT {chosen} FROM {_named(source.name)}"
+    records = _renamed("CREATE TEMPORARY VIEW decoded", source.topic)
     chain = create_views(raw, island_ttl_ms)[1:]
-    table = create_tables(JobTables({}, "", "", path), raw)[-1]
-    head, _, rest = table.partition("(")
-    return [_renamed(records.partition(" AS SELECT ")[0]) + records[records.index(" AS SELECT ") :],
-            *(_renamed(one) for one in chain), f"{_renamed(head)}({rest}"]  # fmt: skip
+    head, _, rest = create_tables(JobTables({}, "", "", path), raw)[-1].partition("(")
+    return [
+        f"{records} AS SELECT {chosen} FROM {_named(source.name)}",
+        *(_renamed(one, source.topic) for one in chain),
+        f"{_renamed(head, source.topic)}({rest}",
+    ]
 
 
-def check_one_source(statements: StatementSet) -> None:
+def index_insert(source: IndexedSource, writer: str) -> str:
+    """The INSERT of the index, its rows marked with this writer's id."""
+    insert = _renamed(inserts(record_schema("raw"))[-1], source.topic)
+    return insert.replace(WRITER_PLACEHOLDER, _quoted(writer)).replace(TOPIC_PLACEHOLDER, _quoted(source.topic))
+
+
+def check_one_source(statements: StatementSet, besides: Collection[str] = ()) -> None:
     """Raise JobError unless data and index read one and the same source.
 
-    For a test of the job, in an environment of its own: explaining a plan before executing it changes operator ids.
+    `besides`: names of other tables that the job reads, those it joins for instance. For a test of the job, in an
+    environment of its own: explaining a plan before executing it changes operator ids.
     """
     plan = statements.explain()
     optimized = plan.partition("== Optimized Execution Plan ==")[2]
-    scans = re.findall(r"TableSourceScan\(table=\[\[([^\]]*)\]", optimized)
-    if len(scans) != 1:
+    scans = [one.split(", ") for one in re.findall(r"TableSourceScan\(table=\[\[([^\]]*)\]", optimized)]
+    ours = [".".join(one[:3]) for one in scans if one[2:3] and one[2] not in besides]
+    if len(ours) != 1:
         raise JobError(
-            f"the job reads {len(scans)} sources ({'; '.join(scans) or 'none'}): index and data must come from one"
+            f"the job reads {len(ours)} sources ({'; '.join(ours) or 'none'}): index and data must come from one"
             " scan, or a checkpoint cuts them at different records"
         )
-
-
-def _check(configuration: Any) -> None:
-    if _millis(configuration.get_string("execution.checkpointing.interval", "0")) <= 0:
-        raise JobError(
-            "the job takes no checkpoints, so no index file would ever appear: set execution.checkpointing.interval"
-        )
-    if configuration.get_string("execution.checkpointing.unaligned.enabled", "false").lower() == "true":
-        raise JobError("with unaligned checkpoints index and data are cut at different records: turn them off")
-    if configuration.get_string("execution.checkpointing.mode", "EXACTLY_ONCE").upper() != "EXACTLY_ONCE":
-        raise JobError("the index proves nothing with checkpoints AT_LEAST_ONCE: set EXACTLY_ONCE")
-
-
-def _options(interval_ms: int) -> dict[str, str]:
-    return {
-        "execution.checkpointing.unaligned.enabled": "false",
-        "table.exec.mini-batch.enabled": "true",
-        # bundles are flushed by the checkpoint barrier, never by this clock
-        "table.exec.mini-batch.allow-latency": f"{max(3_600_000, 100 * interval_ms)} ms",
-        "table.exec.mini-batch.size": "1000000",
-        "table.optimizer.reuse-source-enabled": "true",
-        "table.optimizer.reuse-sub-plan-enabled": "true",
-    }
 
 
 def _millis(text: str) -> int:
@@ -147,18 +167,17 @@ def _millis(text: str) -> int:
     return int(found[1]) * _MILLIS[found[2]]
 
 
-def _renamed(sql: str) -> str:
-    return re.sub(rf"\b({'|'.join(_NAMES)})\b", rf"{_PREFIX}\1", sql)
+def _renamed(sql: str, topic: str) -> str:
+    prefix = f"{_PREFIX}{re.sub(r'[^A-Za-z0-9]', '_', topic)}_"
+    return re.sub(rf"\b({'|'.join(_NAMES)})\b", rf"{prefix}\1", sql)
 
 
 def _named(identifier: str) -> str:
-    return ".".join(f"`{part}`" for part in _parts(identifier))
-
-
-def _parts(identifier: str) -> Iterator[str]:
-    for part in identifier.split("."):
-        yield part.strip("`").replace("`", "``")
+    """A name as SQL quotes it; dots outside of backticks part it. Raises JobError."""
+    if re.fullmatch(rf"{_PART.pattern}(?:\.{_PART.pattern})*", identifier) is None:
+        raise JobError(f"{identifier!r} is no name of a table or column: quote its parts with backticks")
+    return ".".join(f"`{quoted or plain}`" for quoted, plain in _PART.findall(identifier))
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)[1:-1].replace("'", "''")
+    return text.replace("'", "''")
