@@ -172,7 +172,7 @@ def gather(
         broker=broker,
         rules=request.rules,
         memory=memory,
-        lake=lake_evidence(lake, index.coverage, memory),
+        lake=lake_evidence(lake, index.coverage, memory, audited_at.timestamp() - request.rules.settle),
     )
     evidence = _with_copy_writers(request, evidence, remembering)
     if request.broker is None or request.reader is None:

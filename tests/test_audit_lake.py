@@ -286,6 +286,19 @@ def test_an_index_row_that_never_came_is_unknown_and_not_lost(lake: Lake) -> Non
     assert shown(lake.audit()) == [("[20, 25)", "unknown", "unproven")]
 
 
+def test_files_behind_the_last_index_row_are_told_when_their_row_should_be_there(lake: Lake) -> None:
+    lake.broker = None  # without it the index's own end is the end of what is judged
+    lake.data("part-3", span(0, 20, 25))
+    assert "behind the index's last row" not in told(lake.audit())
+    lake.wait(SETTLE + 1)
+    report = lake.audit()
+    assert (report.verdict, report.partitions[0].end) == ("complete", 20)
+    assert "5 offsets behind the index's last row, from 20 on, are in files, the first data file" in told(report)
+    assert "part-3" in told(report)
+    put(lake.root / "index", day(TOPIC, "index-3"), parquet([run(0, 20, 25)]))
+    assert "unindexed-data" not in told(lake.audit())
+
+
 def test_quarantined_offsets_are_told_exactly(lake: Lake) -> None:
     assert "quarantine: 2 offsets are in quarantine: 8 to 9" in told(lake.audit())
     lake.bad.unlink()

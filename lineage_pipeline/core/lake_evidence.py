@@ -10,6 +10,7 @@ from lineage_pipeline.core.evidence import BookStatus, LakeEvidence
 from lineage_pipeline.core.lake_comparison import Doubt, LakeNote, PartitionLake, compare_lake, file_doubts, shown
 from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest, LakeTable
 from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.offsets import EMPTY
 
 _TOLD = 5  # files or ranges in one remark
 
@@ -32,8 +33,13 @@ class LakeReading:
     first: bool = False
 
 
-def lake_evidence(reading: LakeReading, index: Mapping[int, PartitionCoverage], memory: Memory) -> LakeEvidence:
-    """The evidence that the decision needs; `memory` tells of an earlier topic of the same name."""
+def lake_evidence(
+    reading: LakeReading, index: Mapping[int, PartitionCoverage], memory: Memory, settled: float | None = None
+) -> LakeEvidence:
+    """The evidence that the decision needs; `memory` tells of an earlier topic of the same name.
+
+    `settled`: objects that the store took before (epoch seconds) should have their index rows by now; None: who knows.
+    """
     doubts, notes = file_doubts(reading.manifest)
     problems = [doubt.text for doubt in doubts]
     partitions = compare_lake(reading.manifest, index, memory.lake_since)
@@ -58,6 +64,8 @@ def lake_evidence(reading: LakeReading, index: Mapping[int, PartitionCoverage], 
         notes.append(_rewritten(reading.superseded))
     for partition, one in partitions.items():
         notes += _about_partition(partition, one, index.get(partition, PartitionCoverage()))
+    if settled is not None:
+        notes += _behind(reading.manifest, index, memory.lake_since or 0.0, settled)
     return LakeEvidence(
         status=reading.status,
         partitions=partitions,
@@ -104,6 +112,24 @@ def _about_partition(partition: int, lake: PartitionLake, index: PartitionCovera
         more = f"; and {len(pairs) - _TOLD} further groups" if len(pairs) > _TOLD else ""
         text = f"{lake.repeats.surplus()} surplus rows: {told}{more}"
         yield LakeNote("repeated-rows", "warn", text, partition)
+
+
+def _behind(
+    manifest: LakeManifest, index: Mapping[int, PartitionCoverage], since: float, settled: float
+) -> Iterator[LakeNote]:
+    """Offsets behind a partition's last index row, in objects of an age at which the row should be there."""
+    old = manifest.chosen(lambda one: one.left is None and since <= one.listed.modified < settled)
+    for partition, runs in old.by_partition():
+        bounds = index.get(partition, PartitionCoverage()).bounds
+        behind = runs.ranges().difference(runs.ranges().clip(0, bounds.end)) if bounds is not None else EMPTY
+        if len(behind):
+            first = int(runs.files[behind.overlaps(runs.starts, runs.ends) > 0][0])
+            text = (
+                f"{behind.total} offsets behind the index's last row, from {next(iter(behind)).start} on, are in files,"
+                f" the first {shown(manifest.files[first].listed)}: a stopped job still brings their rows when it comes"
+                " back; if none ever will, `lineage index rebuild --tail` writes them"
+            )
+            yield LakeNote("unindexed-data", "warn", text, partition)
 
 
 def _listed(lake: PartitionLake) -> str:

@@ -1,4 +1,4 @@
-"""A Table job with an aggregate of its own, bundles of its own and two indexed topics: `test_existing_table_job` runs it.
+"""A Table job with an aggregate and bundles of its own and two indexed topics; test_existing_table_job.py runs it.
 
 It prints the aggregate's changes; it keeps nothing but the two indexes.
 """
@@ -35,9 +35,9 @@ def main() -> None:
             line STRING, kafka_partition INT METADATA FROM 'partition' VIRTUAL,
             kafka_offset BIGINT METADATA FROM 'offset' VIRTUAL,
             kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
-          ) WITH ('connector' = 'kafka', 'topic' = '{topic}', 'format' = 'raw', 'scan.startup.mode' = 'earliest-offset',
-            'properties.bootstrap.servers' = '{os.environ["KAFKA_BOOTSTRAP_SERVERS"]}', 'properties.group.id' = 'groups',
-            'scan.bounded.mode' = 'latest-offset')""")
+          ) WITH ('connector' = 'kafka', 'topic' = '{topic}', 'format' = 'raw', 'properties.group.id' = 'groups',
+            'properties.bootstrap.servers' = '{os.environ["KAFKA_BOOTSTRAP_SERVERS"]}',
+            'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')""")
         add_offset_index(table, statements, IndexedSource(f"source_{number}", topic), f"{LAKE.as_uri()}/index")
     table.execute_sql("CREATE TEMPORARY TABLE counts (p INT, n BIGINT) WITH ('connector' = 'print')")
     statements.add_insert_sql(
