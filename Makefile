@@ -7,7 +7,7 @@ ARGS ?=
 # Many tests wait for a checkpoint or a JVM, so two files at a time; those of one file follow one another.
 WORKERS ?= 2
 
-.PHONY: compose-test help setup demo test lint type fmt bench check lock
+.PHONY: audit-deps compose-test help setup demo test lint type fmt bench check lock
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
@@ -40,6 +40,9 @@ fmt: $(STAMP) ## Format the code and mend what can be mended
 
 bench: $(STAMP) ## Measure ratios of two runs side by side
 	$(BIN)/python -m benchmarks $(ARGS)
+
+audit-deps: $(STAMP) ## Look every locked package and jar up among known vulnerabilities (needs the internet; OSV_URL)
+	$(BIN)/python -m tests.audit_dependencies
 
 compose-test: $(STAMP) ## Bring docker-compose.yml up with podman and break it (about 20 minutes; needs root and podman)
 	$(BIN)/python -m tests.compose
