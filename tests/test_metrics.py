@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,3 +251,15 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     for rule in rules:
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert rule["annotations"]["runbook"].endswith(f"operations.md#{rule['alert'].lower()}")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool on this machine: nobody ran the alert rules")
+def test_the_alert_rules_do_what_their_own_tests_say() -> None:
+    done = subprocess.run(
+        ["promtool", "test", "rules", "alerts_test.yml"],
+        cwd=ROOT / "ops/prometheus",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

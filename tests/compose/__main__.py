@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from tests.compose.canaries import no_planted_secret
+from tests.compose.cost import measure
 from tests.compose.images import OURS, ROOT, build_all
 from tests.compose.stack import Stack
 from tests.compose.story import ALL_AT_ONCE, RESTARTS_BY_ITSELF, story
@@ -25,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.compose", description=__doc__)
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--build", action="store_true", help="only build the images")
+    chosen.add_argument("--measure", action="store_true", help="print what each service costs, instead of the test")
     parser.add_argument(
         "--victims",
         default=",".join((*RESTARTS_BY_ITSELF, ALL_AT_ONCE)),
@@ -46,6 +48,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lineage-compose-") as folder:
         stack = Stack(images, Path(folder))
         try:
+            if given.measure:
+                measure(stack)
+                return 0
             story(stack, [one for one in given.victims.split(",") if one])
         except BaseException:
             stack.compose("logs", "--tail", "40", check=False)
