@@ -83,7 +83,9 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - one br
         yield from _calls(node)
     elif isinstance(node, ast.Constant) and type(node.value) in {bool, int, float}:
         yield ast.Constant(not node.value if isinstance(node.value, bool) else node.value + 1)
-    elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.YieldFrom | ast.Yield)) or isinstance(node, ast.AugAssign):
+    elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.YieldFrom | ast.Yield)) or isinstance(
+        node, ast.AugAssign
+    ):
         yield ast.Pass()
     elif isinstance(node, ast.If):
         yield from _guards(node)

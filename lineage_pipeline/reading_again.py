@@ -56,6 +56,7 @@ class Rereading:
                 observations=memory.observations,
                 transactional=memory.transactional or shows_transactions(held),
                 index_whole=not evidence.index.problems,
+                indexed=any(one.bounds is not None for one in evidence.index.coverage.values()),
             ),
         )
         resolutions = (*held, *found)

@@ -37,7 +37,8 @@ class Looks:
 class Circumstances:
     """What else counts. `isolation` is the writer's, `finished_at` the aware time when the reading was over.
 
-    `transactional`: the topic is known to hold transactions. `index_whole`: no index file was refused.
+    `transactional`: the topic is known to hold transactions. `index_whole`: no index file was refused. `indexed`: some
+    offset of the topic is in the index, so that records and markers behind it were looked at.
     """
 
     isolation: Isolation
@@ -45,6 +46,7 @@ class Circumstances:
     observations: tuple[Observation, ...] = ()
     transactional: bool = False
     index_whole: bool = True
+    indexed: bool = True
 
 
 def resolve(
@@ -152,6 +154,10 @@ class _PartitionHoles:
             self._claim(gone_before, "unknown", "unproven", f"{lost}; compaction may have removed them before")
         if self.knowing.transactional:
             self._claim(gone_before, "unknown", "unproven", f"{lost}; they may have been transaction markers")
+        if not self.knowing.indexed:
+            # nothing was ever read through, so nothing can have spoken of transactions yet
+            text = f"{lost}; nothing is indexed yet, so whether they were records or transaction markers is not known"
+            self._claim(gone_before, "unknown", "unresolved", text)
         self._claim(gone_before, "missing", "expired", lost)
         self._claim(gone, "unknown", "unresolved", "the log start passed them while they were read")
         self.absent = self.absent.difference(gone)

@@ -68,6 +68,7 @@ class History:
     tolerant: bool = False
     damaged: bool = False
     audits: int = 0
+    reached: dict[tuple[int, int], int] = field(default_factory=dict)  # by topic and partition: what looks saw of logs
     log: list[str] = field(default_factory=list)
 
     def clock(self) -> datetime:
@@ -124,11 +125,17 @@ class History:
         return report
 
     def _cuts_seen(self, request: AuditRequest) -> None:
-        """A log that was cut back is known from now on, if its end was still below what it once was."""
-        if request.broker is not None and not self.world.elsewhere:
-            for number, log in self.world.logs.items():
-                if number != self.world.silent and log.end < log.high:
-                    log.unseen_cut = False
+        """A log that was cut back is known from now on, if its end is below what anybody ever told an auditor."""
+        if request.broker is None or self.world.elsewhere:
+            return
+        for number, log in self.world.logs.items():
+            if number == self.world.silent:
+                continue
+            place = (self.world.topic_number, number)
+            told = max(self.reached.get(place, 0), self.world.told_end(number))
+            if log.end < told:
+                log.known_cut = max(log.known_cut, told)
+            self.reached[place] = max(told, log.end)
 
     def _arrange(self, fate: str) -> None:
         if fate == "whole":
@@ -182,12 +189,14 @@ class History:
             for slot in log.slots:
                 slot.excused = slot.excused or log.high > log.end or "cut-back" in self.world.marks
         self.damaged = False
+        self.reached = {}
         self.plain_audit(told=ToldBaseline({}))
 
     # ---- judging
 
     def judge(self, report: AuditReport, *, broker: bool) -> None:
-        if self.damaged and report.verdict == "complete":
+        forgetful = self.damaged or any("earlier audits" in problem for problem in report.problems)
+        if forgetful and report.verdict == "complete":
             raise BrokenPromiseError(self.told("green without its memory"))
         if self.world.elsewhere and broker and report.verdict == "complete":
             raise BrokenPromiseError(self.told("green by another cluster's word"))
@@ -195,13 +204,14 @@ class History:
             return
         for one in report.partitions:
             if not any(problem.startswith(f"partition {one.partition}") for problem in report.problems):
-                self._judge_partition(one)
+                self._judge_partition(one, forgetful=forgetful and "cut-back" in self.world.marks)
         if report.verdict == "complete":
             missed = {one.partition for one in report.partitions} ^ set(self.world.logs)
             if missed:
                 raise BrokenPromiseError(self.told(f"complete, but partitions {missed} differ"))
 
-    def _judge_partition(self, one: PartitionReport) -> None:
+    def _judge_partition(self, one: PartitionReport, *, forgetful: bool) -> None:
+        """`forgetful`: the auditor says that it knows of no earlier look, so it cannot know of a log that was cut back."""
         log = self.world.logs.get(one.partition)
         slots = log.slots if log else []
         for tile in one.decision.tiles:
@@ -213,7 +223,7 @@ class History:
                     if slot is not None and slot.excused:
                         continue
                     wrong: Callable[[], bool] = {
-                        "indexed": lambda slot=slot: slot is None or self._is_not_indexed(slot),
+                        "indexed": lambda slot=slot: slot is None or (not forgetful and self._is_not_indexed(slot)),
                         "explained": lambda slot=slot: slot is None or slot.data,
                         "missing": lambda slot=slot: self._is_false_loss(slot),
                     }.get(tile.offset_class, lambda: False)

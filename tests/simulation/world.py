@@ -34,7 +34,7 @@ class Log:
     start: int = 0
     slots: list[Slot] = field(default_factory=list)
     high: int = 0  # the highest end that the log ever had
-    unseen_cut: bool = False  # it was cut back, and no audit has noticed yet
+    known_cut: int = 0  # since it was cut back last: below which offset audits know that records may be others
 
     @property
     def end(self) -> int:
@@ -62,6 +62,7 @@ class World:
     silent: int | None = None  # a partition that the broker gives no answer for
     elsewhere: bool = False  # the address leads to another cluster
     garbage: set[str] = field(default_factory=set)
+    file_ends: dict[str, tuple[int, dict[int, int]]] = field(default_factory=dict)  # topic number, ends by partition
     unlisted: set[str] = field(default_factory=set)  # files of closed days that only a full audit finds gone
     marks: set[str] = field(default_factory=set)  # what happened, to know what may be expected
 
@@ -87,7 +88,7 @@ class World:
         self.note("produced")
 
     def _append(self, log: Log, *, data: bool) -> None:
-        excused = log.unseen_cut and log.end < log.high
+        excused = log.known_cut <= log.end < log.high
         log.slots.append(Slot(data, excused=excused))
         log.high = max(log.high, log.end)
 
@@ -101,7 +102,7 @@ class World:
         log = self.logs[number]
         if log.end > log.start:
             del log.slots[self.dice.randint(log.start, log.end - 1) :]
-            log.unseen_cut = True
+            log.known_cut = 0
             self.committed[number] = min(self.committed.get(number, 0), log.end)
             self.note("cut-back")
 
@@ -161,6 +162,7 @@ class World:
         if not rows:
             return
         self.files += 1
+        self.file_ends[key] = (self.topic_number, ends)
         content = parquet(rows)
         if holds:
             self.held.append((key, content, ends))
@@ -238,6 +240,7 @@ class World:
         if files := self.files_now():
             key = self.dice.choice(files)
             copy = f"{key}-copy{len(self.index.objects)}"
+            self.file_ends[copy] = self.file_ends[key]
             self.index.place(copy, self.index.objects[key][0])
             for log in self.logs.values():
                 for slot in log.slots:
@@ -262,6 +265,12 @@ class World:
             for slot in [log.slots[offset]]
             if slot.data and not slot.excused and not self.accounted(slot) and not self.waiting(slot)
         ]
+
+    def told_end(self, number: int) -> int:
+        """How far readable index files and the group's commit say that the log of a partition reaches."""
+        files = [self.file_ends[key] for key in self.files_now()]
+        found = [ends.get(number, 0) for topic, ends in files if topic == self.topic_number]
+        return max([self.committed.get(number, 0), *found])
 
     def note(self, mark: str) -> None:
         self.marks.add(mark)
