@@ -83,9 +83,7 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - one br
         yield from _calls(node)
     elif isinstance(node, ast.Constant) and type(node.value) in {bool, int, float}:
         yield ast.Constant(not node.value if isinstance(node.value, bool) else node.value + 1)
-    elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.YieldFrom | ast.Yield)) or isinstance(
-        node, ast.AugAssign
-    ):
+    elif isinstance(node, ast.AugAssign) or _is_call(node):
         yield ast.Pass()
     elif isinstance(node, ast.If):
         yield from _guards(node)
@@ -122,6 +120,10 @@ def _calls(node: ast.Call) -> Iterator[ast.AST]:
         yield changed
     if name in _SETS and isinstance(node.func, ast.Attribute):
         yield copy.deepcopy(node.func.value)
+
+
+def _is_call(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.YieldFrom | ast.Yield)
 
 
 def _is_text(node: ast.BinOp) -> bool:

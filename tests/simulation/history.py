@@ -211,7 +211,7 @@ class History:
                 raise BrokenPromiseError(self.told(f"complete, but partitions {missed} differ"))
 
     def _judge_partition(self, one: PartitionReport, *, forgetful: bool) -> None:
-        """`forgetful`: the auditor says that it knows of no earlier look, so it cannot know of a log that was cut back."""
+        """`forgetful`: the auditor says that it knows of no earlier look, so of no log that was cut back."""
         log = self.world.logs.get(one.partition)
         slots = log.slots if log else []
         for tile in one.decision.tiles:
