@@ -84,7 +84,8 @@ class Remembering:
 
     def read_index(self, at: datetime, *, closed_days: bool) -> IndexEvidence:
         """The index, read onto the fold. Never raises: what cannot be read is in `status` and `problems`."""
-        full = self._plan.full or closed_days
+        # a refused file is in no fold: once its day is closed, only a full listing finds it again
+        full = self._plan.full or closed_days or self._state.refused
         onto = self._reading.fold if self._reading else self._fold.fold if self._fold else None
         try:
             self._reading = read_index_onto(

@@ -296,6 +296,23 @@ def test_a_late_file_of_a_closed_day_heals_a_known_gap_at_the_next_full_audit_or
         assert lake.audit(full=heals == "full").verdict == "complete"
 
 
+@pytest.mark.parametrize("broker", [True, False])
+def test_a_refused_file_stays_a_problem_when_its_day_is_closed(lake: Lake, broker: bool) -> None:
+    lake.rows(run(0, 0, 10), dt="2026-11-10")
+    lake.index.place(f"kafka_topic={TOPIC}/dt=2026-11-10/spoilt", b"PAR1")
+    lake.rows(run(0, 10, 20))
+    lake.end(20)
+    for _ in range(3):
+        report = lake.audit(broker=broker)
+        assert report.verdict == "undetermined"
+        assert "spoilt" in report.problems[0]
+    del lake.index.objects[f"kafka_topic={TOPIC}/dt=2026-11-10/spoilt"]
+    assert lake.audit(broker=broker).verdict == "complete"
+    lake.index.requests.clear()
+    assert lake.audit(broker=broker).verdict == "complete"
+    assert lake.index.requests["pages"] == 4  # open days and deployment records: two pages would be everything
+
+
 def test_a_topic_without_days_is_listed_whole(lake: Lake) -> None:
     lake.index.place(f"kafka_topic={TOPIC}/part-1", parquet([run(0, 0, 10)]))
     lake.audit(broker=False)

@@ -86,6 +86,7 @@ def _looked(look: Look) -> Looked:
         index_ends=ends,
         partitions=dict(seen.partitions) if seen is not None else {},
         counted=counted if look.evidence.index.status == "read" else None,
+        refused=bool(look.evidence.index.problems),
     )
 
 

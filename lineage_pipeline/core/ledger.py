@@ -45,7 +45,8 @@ class LedgerState:
 
     `looks` and `lake_looks`: earlier audits, oldest first, thinned in checkpoints; `look_count` counts them all.
     `index_ends` and `high_watermarks` are the highest ever seen. `open_gaps`: missing or damaged in the newest audit
-    that saw them. `left`: the baselines of before, each until the accounting began anew.
+    that saw them. `left`: the baselines of before, each until the accounting began anew. `refused`: the newest audit
+    could not read an index file; only an audit that lists every day can tell that all are readable again.
     """
 
     incarnation: Incarnation | None = None
@@ -68,6 +69,7 @@ class LedgerState:
     folds: tuple[str, ...] = ()
     proven: Proven = field(default_factory=lambda: Proven({}))
     rows_without_writer_doubtful: bool = False
+    refused: bool = False
     lake_looks: tuple[LakeLooked, ...] = ()
     verified: Verified | None = None
 
@@ -175,6 +177,7 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
             high_watermarks=_highest(state.high_watermarks, event.high_watermarks),
             open_gaps=event.open_gaps,
             rows_without_writer_doubtful=event.rows_without_writer_doubtful,
+            refused=event.refused,
         )
     # a person vouches for what is there now, whatever it was called before
     return replace(_only_told(state, event.at, event.reason), incarnation=None, rows_without_writer_doubtful=False)
@@ -188,6 +191,7 @@ def _looked(state: LedgerState, event: Looked) -> LedgerState:
         look_count=state.look_count + 1,
         index_ends=_highest(state.index_ends, event.index_ends),
         high_watermarks=_highest(state.high_watermarks, ends),
+        refused=event.refused,
     )
 
 

@@ -52,6 +52,7 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
             high_watermarks=state.high_watermarks,
             open_gaps=state.open_gaps,
             rows_without_writer_doubtful=state.rows_without_writer_doubtful,
+            refused=state.refused,
         )
     )
     return tuple(found)

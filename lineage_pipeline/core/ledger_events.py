@@ -80,7 +80,8 @@ class Looked:
     """One audit: when it began and had gathered, by the auditor's clock, and what it saw of every partition.
 
     `index_ends`: the offset after the index's highest. `partitions` is empty when the broker was not read. `counted`:
-    the records that the index counts, and those of them in quarantine; None when it was not read.
+    the records that the index counts, and those of them in quarantine; None when it was not read. `refused`: an index
+    file was refused, or the index could not be read.
     """
 
     began_at: datetime
@@ -90,6 +91,7 @@ class Looked:
     index_ends: Mapping[int, int] = field(default_factory=dict)
     partitions: Mapping[int, ObservedPartition] = field(default_factory=dict)
     counted: tuple[int, int] | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class Proven:
 
 @dataclass(frozen=True)
 class Reached:
-    """In checkpoints: how many looks there were, how far they ever saw, and which gaps are open.
+    """In checkpoints: how many looks there were, how far they ever saw, which gaps are open, what was last refused.
 
     Rows without a writer are doubtful after the topic was recreated, since nobody can tell whose they are; a person who
     tells a baseline vouches for them.
@@ -220,6 +222,7 @@ class Reached:
     high_watermarks: Mapping[int, int]
     open_gaps: PartitionRanges
     rows_without_writer_doubtful: bool
+    refused: bool = False
 
 
 # that a range was written more than once, and by whom, is a fact as it is found: WrittenTwice

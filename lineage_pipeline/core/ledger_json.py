@@ -64,7 +64,11 @@ _KINDS: dict[str, type[Any]] = {
     "reached": Reached,
 }
 # fields that earlier versions did not have: an entry of theirs says nothing about them
-_ADDED = {"hole-resolved": {"first_timestamp": None}, "looked": {"counted": None}}
+_ADDED: dict[str, dict[str, Any]] = {
+    "hole-resolved": {"first_timestamp": None},
+    "looked": {"counted": None, "refused": False},
+    "reached": {"refused": False},
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -241,6 +245,7 @@ _CODECS: dict[str, _Codec] = {
     "counted": _Codec(_optional(list), _optional(_read_counted)),
     "depth": _NUMBER,
     "whole": _Codec(bool, _flag),
+    "refused": _Codec(bool, _flag),
     "looks": _NUMBER,
     "records": _NUMBER,
     "same": _by_partition(_RANGES),

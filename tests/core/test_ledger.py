@@ -65,6 +65,7 @@ looks = st.builds(
     ends,
     st.dictionaries(partitions, seen, max_size=2),
     st.none() | st.tuples(offsets, offsets),
+    st.booleans(),
 )
 facts: st.SearchStrategy[Event] = st.one_of(
     looks,
@@ -101,7 +102,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(Verified, times, verdicts, offsets, by_partition, by_partition),
     st.builds(Proven, st.dictionaries(partitions, st.tuples(offsets, times), max_size=2)),
 )
-reached = st.builds(Reached, st.integers(0, 9), ends, ends, by_partition, st.booleans())
+reached = st.builds(Reached, st.integers(0, 9), ends, ends, by_partition, st.booleans(), st.booleans())
 
 
 @settings(max_examples=400, deadline=None)
@@ -221,7 +222,7 @@ def test_what_a_version_without_log_starts_and_timestamps_wrote_is_still_read() 
     seen = parse_event(look)
     assert isinstance(seen, Looked)
     assert seen.partitions[0] == ObservedPartition(9, 9, None, RangeSet.of((1, 2)), log_start=None)
-    assert seen.counted is None
+    assert (seen.counted, seen.refused) == (None, False)
     hole = (
         '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
         '"offset_class":"missing","cause":"repairable","evidence":"x"}'
