@@ -11,20 +11,17 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from lineage_dagster.assets import audit_key
+from lineage_dagster.assets import audit_check_keys
 from lineage_dagster.cadence import sensor_seconds
 from lineage_dagster.channels import Channel, Notifier
 from lineage_dagster.check_history import latest_results
 from lineage_dagster.check_result import CheckResult
 from lineage_dagster.incidents import Incident, Notice, Patience, due, from_json, observe, to_json, told, undelivered
-from lineage_dagster.judgement import checks_for
-from lineage_dagster.lake_assets import lake_files_key
-from lineage_dagster.lake_judgement import LAKE_CHECKS
+from lineage_dagster.lake_assets import lake_files_check_keys
 from lineage_dagster.messages import Message, digest, message
 from lineage_dagster.sightings import is_overdue, sighting, unless_overdue
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import AlertError
-from lineage_pipeline.lake_request import has_data
 from lineage_pipeline.settings import Settings, TopicSettings
 
 MAX_SINGLE = 3  # more notices at once become one message
@@ -99,10 +96,10 @@ def read_incidents(instance: dg.DagsterInstance, channel: str) -> dict[str, Inci
 
 def _watched(topic: TopicSettings, settle: float) -> Watched:
     return Watched(
-        tuple(dg.AssetCheckKey(audit_key(topic.name), kind.name) for kind in checks_for(topic.audit.books)),
+        audit_check_keys(topic),
         topic.owners,
         overdue_after(topic.audit.every, settle),
-        tuple(dg.AssetCheckKey(lake_files_key(topic.name), kind.name) for kind in LAKE_CHECKS if has_data(topic)),
+        lake_files_check_keys(topic),
         overdue_after(topic.lake_files.every, settle),
     )
 

@@ -32,6 +32,11 @@ def audit_key(topic: str) -> dg.AssetKey:
     return dg.AssetKey([names.AUDIT, topic])
 
 
+def audit_check_keys(topic: TopicSettings) -> tuple[dg.AssetCheckKey, ...]:
+    """The checks of audit/<topic>."""
+    return tuple(dg.AssetCheckKey(audit_key(topic.name), kind.name) for kind in checks_for(topic.audit.books))
+
+
 def external_assets(topic: TopicSettings) -> list[dg.AssetSpec]:
     """The Kafka topic and its table in the lake: what the audit compares, made by others."""
     owners = list(topic.owners)

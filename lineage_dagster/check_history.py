@@ -14,10 +14,12 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
+from dagster._core.storage.event_log.base import AssetEntry
 
 from lineage_dagster.check_result import CheckResult
 
 _AT_ONCE = 5_000
+_FIRST_SAID = "first_said"  # metadata of a result that was stated again
 _Key = TypeVar("_Key", dg.AssetKey, dg.AssetCheckKey)
 _LOOK_BACK = 20  # executions of checks that somebody ran alone; each that is under way or died hides one
 
@@ -27,18 +29,73 @@ def latest_results(
 ) -> dict[dg.AssetCheckKey, CheckResult]:
     """A result for every key. A run that is still under way does not count: the result before it does."""
     wanted = list(keys)
-    records: dict[dg.AssetCheckKey, AssetCheckExecutionRecord] = {}
-    for part in _parts(wanted):
-        records.update(instance.event_log_storage.get_latest_asset_check_execution_by_key(part))
+    records = _newest(instance, wanted)
     ended = _ended_runs(instance, {key.asset_key for key in wanted})
     return {key: _result(instance, key, records.get(key), ended.get(key.asset_key)) for key in wanted}
+
+
+def hidden_failures(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckEvaluation]:
+    """Failed results that Dagster's page shows no longer, to be stated again.
+
+    It hides them behind a run that planned the check and died, and behind a materialisation that others reported. Passed
+    ones are left hidden: stated again they would look younger than they are.
+    """
+    wanted = list(keys)
+    entries = {one.asset_key: one for one in _entries(instance, {key.asset_key for key in wanted})}
+    found = []
+    for key, newest in _newest(instance, wanted).items():
+        entry = entries.get(key.asset_key)
+        if newest.status == AssetCheckExecutionRecordStatus.PLANNED:
+            hidden = _how_it_ended(instance, newest.run_id) is not None
+        else:
+            hidden = entry is not None and _outdated(newest, entry)
+        last = _last_evaluated(instance, key, newest)[0] if hidden else None
+        if last is not None and last.status == AssetCheckExecutionRecordStatus.FAILED and last.evaluation is not None:
+            found.append(_again(last, last.evaluation))
+    return found
+
+
+def _again(record: AssetCheckExecutionRecord, said: dg.AssetCheckEvaluation) -> dg.AssetCheckEvaluation:
+    """The same result, which does not grow younger by being stated again."""
+    at = dg.MetadataValue.timestamp(record.event.timestamp if record.event else record.create_timestamp)
+    return dg.AssetCheckEvaluation(
+        asset_key=said.asset_key,
+        check_name=said.check_name,
+        passed=False,
+        severity=said.severity,
+        description=said.description,
+        metadata={_FIRST_SAID: at, **said.metadata},
+        blocking=said.blocking,
+    )
+
+
+def _outdated(record: AssetCheckExecutionRecord, entry: AssetEntry) -> bool:
+    """Whether the page calls it `Not evaluated`: the rule of AssetCheckExecutionRecord.targets_latest_materialization."""
+    made = entry.last_materialization_record
+    if made is None or made.run_id == record.run_id:
+        return False
+    target = record.evaluation.target_materialization_data if record.evaluation else None
+    return made.timestamp >= record.create_timestamp if target is None else target.storage_id != made.storage_id
+
+
+def _newest(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, AssetCheckExecutionRecord]:
+    found: dict[dg.AssetCheckKey, AssetCheckExecutionRecord] = {}
+    for part in _parts(keys):
+        found.update(instance.event_log_storage.get_latest_asset_check_execution_by_key(part))
+    return found
+
+
+def _entries(instance: dg.DagsterInstance, assets: Collection[dg.AssetKey]) -> Iterator[AssetEntry]:
+    for part in _parts(list(assets)):
+        yield from (record.asset_entry for record in instance.get_asset_records(part))
 
 
 def _ended_runs(instance: dg.DagsterInstance, assets: Collection[dg.AssetKey]) -> dict[dg.AssetKey, str]:
     """How the newest run of an asset ended, for those whose newest run did not materialise them."""
     newest: dict[dg.AssetKey, str] = {}
-    for record in (one for part in _parts(list(assets)) for one in instance.get_asset_records(part)):
-        entry = record.asset_entry
+    for entry in _entries(instance, assets):
         made = entry.last_materialization.run_id if entry.last_materialization else None
         if entry.last_run_id and entry.last_run_id != made:
             newest[entry.asset_key] = entry.last_run_id
@@ -63,14 +120,9 @@ def _how_it_ended(instance: dg.DagsterInstance, run_id: str) -> str | None:
 def _result(
     instance: dg.DagsterInstance, key: dg.AssetCheckKey, newest: AssetCheckExecutionRecord | None, ended: str | None
 ) -> CheckResult:
-    record = newest
-    if newest is not None and newest.status == AssetCheckExecutionRecordStatus.PLANNED:
-        record = None
-        for one in instance.event_log_storage.get_asset_check_execution_history(key, limit=_LOOK_BACK):
-            if one.status != AssetCheckExecutionRecordStatus.PLANNED:
-                record = one
-                break
-            ended = ended or _how_it_ended(instance, one.run_id)
+    record, waiting = _last_evaluated(instance, key, newest)
+    for run_id in waiting:
+        ended = ended or _how_it_ended(instance, run_id)
     last = CheckResult("never") if record is None else _evaluated(record)
     if ended is None:
         return last
@@ -79,14 +131,29 @@ def _result(
     return CheckResult("crashed", ended, last.at)
 
 
+def _last_evaluated(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, newest: AssetCheckExecutionRecord | None
+) -> tuple[AssetCheckExecutionRecord | None, list[str]]:
+    """The newest execution that has a result, and the runs of those after it that have none."""
+    if newest is None or newest.status != AssetCheckExecutionRecordStatus.PLANNED:
+        return newest, []
+    runs: list[str] = []
+    for one in instance.event_log_storage.get_asset_check_execution_history(key, limit=_LOOK_BACK):
+        if one.status != AssetCheckExecutionRecordStatus.PLANNED:
+            return one, runs
+        runs.append(one.run_id)
+    return None, runs
+
+
 def _evaluated(record: AssetCheckExecutionRecord) -> CheckResult:
     assert record.event is not None
     evaluation = record.event.get_dagster_event().asset_check_evaluation_data if record.event.dagster_event else None
     if evaluation is None:
         return CheckResult("crashed", f"run {record.run_id} left a result that cannot be read")
+    first = evaluation.metadata.get(_FIRST_SAID)
     return CheckResult(
         "passed" if evaluation.passed else "failed",
         evaluation.description or "",
-        record.event.timestamp,
+        first.value if isinstance(first, dg.TimestampMetadataValue) else record.event.timestamp,
         {name: value.value for name, value in evaluation.metadata.items()},
     )

@@ -40,6 +40,11 @@ def lake_files_key(topic: str) -> dg.AssetKey:
     return dg.AssetKey([names.LAKE_FILES, topic])
 
 
+def lake_files_check_keys(topic: TopicSettings) -> tuple[dg.AssetCheckKey, ...]:
+    """The checks of lake_files/<topic>; none where there is no place for data."""
+    return tuple(dg.AssetCheckKey(lake_files_key(topic.name), kind.name) for kind in LAKE_CHECKS if has_data(topic))
+
+
 def with_files(settings: Settings) -> list[TopicSettings]:
     """The topics whose files can be looked at: those with a place for data."""
     return [topic for topic in settings.topics if has_data(topic)]

@@ -11,15 +11,16 @@ from typing import Any
 
 import dagster as dg
 
-from lineage_dagster.assets import audit_key
+from lineage_dagster.assets import audit_check_keys, audit_key
 from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import batches, is_due, sensor_seconds
-from lineage_dagster.check_history import latest_results
+from lineage_dagster.check_history import hidden_failures, latest_results
 from lineage_dagster.check_result import CheckResult
 from lineage_dagster.index_watch import read_cursor, write_cursor
+from lineage_dagster.lake_assets import lake_files_check_keys
 from lineage_dagster.metadata import INCIDENT
-from lineage_dagster.names import COMPLETENESS, op_name
-from lineage_dagster.summary import SUMMARY_JOB, SUMMARY_SECONDS
+from lineage_dagster.names import ALL_TOPICS_COMPLETE, COMPLETENESS, op_name
+from lineage_dagster.summary import SUMMARY_JOB, SUMMARY_SECONDS, summary_key
 from lineage_pipeline.errors import LineageError
 from lineage_pipeline.settings import Settings
 
@@ -146,24 +147,30 @@ def summary_schedule() -> dg.ScheduleDefinition:
 
 
 def summary_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Renews the landing page soon after a verdict has changed, and as soon as there is anything to show."""
+    """Renews the landing page soon after a verdict has changed, and states failed results again that the page hides."""
     keys = {topic.name: dg.AssetCheckKey(audit_key(topic.name), COMPLETENESS) for topic in settings.topics}
+    shown = [key for topic in settings.topics for key in (*audit_check_keys(topic), *lake_files_check_keys(topic))]
+    shown.append(dg.AssetCheckKey(summary_key(settings), ALL_TOPICS_COMPLETE))
 
     @dg.sensor(
         name="verdicts",
         job_name=SUMMARY_JOB,
         minimum_interval_seconds=sensor_seconds(topic.audit.every for topic in settings.topics),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Renews audit/summary when a verdict has changed.",
+        description="Renews audit/summary when a verdict has changed; keeps red what a dead run or others would hide.",
     )
     def verdicts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        again = hidden_failures(context.instance, shown)
         found = latest_results(context.instance, keys.values())
         state = _digest(f"{topic}={_outline(found[key])}" for topic, key in keys.items())
         if state == context.cursor:
-            return dg.SensorResult(skip_reason=dg.SkipReason("no verdict has changed"))
+            return dg.SensorResult(skip_reason=dg.SkipReason("no verdict has changed"), asset_events=again)
         if context.instance.get_runs_count(dg.RunsFilter(job_name=SUMMARY_JOB, statuses=_WAITING)):
-            return dg.SensorResult(skip_reason=dg.SkipReason("a run that has not begun yet will see the change"))
-        return dg.SensorResult(run_requests=[dg.RunRequest(tags={CAUSE_TAG: "a verdict"})], cursor=state)
+            waits = dg.SkipReason("a run that has not begun yet will see the change")
+            return dg.SensorResult(skip_reason=waits, asset_events=again)
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(tags={CAUSE_TAG: "a verdict"})], cursor=state, asset_events=again
+        )
 
     return verdicts
 

@@ -11,6 +11,7 @@ from dagster._core.events import DagsterEvent
 
 from lineage_dagster import names
 from lineage_dagster.check_history import latest_results
+from lineage_dagster.triggers import summary_sensor
 from tests.lineage_dagster.lake import Lake
 from tests.lineage_dagster.page_status import shown
 
@@ -129,6 +130,51 @@ def test_a_run_that_died_hides_no_loss(checks: bool, lake: Lake, instance: dg.Da
     assert (found.state, found.at, found.metadata) == ("failed", before.at, before.metadata)
     assert found.text.startswith(before.text)
     assert "The newest audit did not finish" in found.text
+
+
+def _look_after_the_page(lake: Lake, instance: dg.DagsterInstance) -> int:
+    """One tick of the sensor and what the daemon does with it; how many results were stated again."""
+    result = summary_sensor(lake.settings("t"))(dg.build_sensor_context(instance=instance))
+    assert isinstance(result, dg.SensorResult)
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    return len(result.asset_events)
+
+
+@pytest.mark.parametrize("hider", ["canceled", "failed", "deleted", "a report of others"])
+def test_a_failed_check_that_something_newer_hides_is_stated_again_and_grows_no_younger(
+    hider: str, lake: Lake, instance: dg.DagsterInstance
+):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    lake.audit(lake.definitions("t"), "t", instance)
+    before = latest_results(instance, [KEY])[KEY]
+    began = int(time.time())
+    while int(time.time()) == began:  # SQLite notes the second only
+        time.sleep(0.01)
+    if hider == "a report of others":
+        instance.report_runless_asset_event(dg.AssetMaterialization(KEY.asset_key))
+    else:
+        _end(instance, _queued_run(lake, instance, checks=True), hider)
+    assert shown(instance, KEY) != "FAILED"
+    began = int(time.time())
+    while int(time.time()) == began:
+        time.sleep(0.01)
+    assert _look_after_the_page(lake, instance) == 2  # completeness and counts_match; green ones are left
+    assert shown(instance, KEY) == "FAILED"
+    again = latest_results(instance, [KEY])[KEY]
+    assert (again.state, again.at) == ("failed", before.at)
+    assert again.metadata["incident"] == before.metadata["incident"]
+    assert _look_after_the_page(lake, instance) == 0
+
+
+def test_nothing_is_stated_again_while_a_run_is_under_way_or_the_page_shows_it(
+    lake: Lake, instance: dg.DagsterInstance
+):
+    lake.index("t", [(0, 0, 10), (0, 20, 30)])
+    lake.audit(lake.definitions("t"), "t", instance)
+    assert _look_after_the_page(lake, instance) == 0
+    _queued_run(lake, instance, checks=True)
+    assert _look_after_the_page(lake, instance) == 0
 
 
 def test_the_first_run_that_died_is_not_taken_for_no_run(lake: Lake, instance: dg.DagsterInstance):
