@@ -37,8 +37,8 @@ def latest_results(
 def hidden_failures(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckEvaluation]:
     """Failed results that Dagster's page shows no longer, to be stated again.
 
-    It hides them behind a run that planned the check and died, and behind a materialisation that others reported. Passed
-    ones are left hidden: stated again they would look younger than they are.
+    It hides them behind a run that planned the check and died, and behind a materialisation that others reported.
+    Passed ones are left hidden: stated again they would look younger than they are.
     """
     wanted = list(keys)
     entries = {one.asset_key: one for one in _entries(instance, {key.asset_key for key in wanted})}
@@ -70,7 +70,7 @@ def _again(record: AssetCheckExecutionRecord, said: dg.AssetCheckEvaluation) -> 
 
 
 def _outdated(record: AssetCheckExecutionRecord, entry: AssetEntry) -> bool:
-    """Whether the page calls it `Not evaluated`: the rule of AssetCheckExecutionRecord.targets_latest_materialization."""
+    """Whether the page calls it `Not evaluated`, by the rule of the record's own targets_latest_materialization."""
     made = entry.last_materialization_record
     if made is None or made.run_id == record.run_id:
         return False
