@@ -33,7 +33,7 @@ class Auditor(Protocol):
 
     @property
     def listings_at_once(self) -> int:
-        """How many topics' listings at the same time pay off."""
+        """How many topics' listings, or reports, at the same time pay off."""
 
     def audit(self, topic: str, books: Sequence[str] = (), *, full: bool = False) -> AuditOutcome:
         """One audit by these books, or by those of the settings; a `full` one reads every index file anew.

@@ -29,9 +29,12 @@ def sensor_seconds(periods: Iterable[int]) -> int:
     return max(_FASTEST, min([SENSOR_SECONDS, *(every // 2 for every in periods)]))
 
 
-def batches(topics: Iterable[str], configured: int) -> Iterator[list[str]]:
-    """The topics in the groups that share a run; `configured`: how many topics there are at all."""
-    listed = sorted(topics)
+def batches(topics: Iterable[str], configured: int, after: str = "") -> Iterator[list[str]]:
+    """The topics in the groups that share a run; `configured`: how many topics there are at all.
+
+    Those behind the topic `after` come first, so that everyone has a turn where only some groups are taken.
+    """
+    listed = sorted(topics, key=lambda topic: (topic <= after, topic))
     size = 1 if configured <= ALONE else PER_RUN
     for first in range(0, len(listed), size):
         yield listed[first : first + size]

@@ -50,9 +50,19 @@ def read_cursor(text: str | None) -> dict[str, str]:
     return {str(topic): str(state) for topic, state in value["seen"].items()}
 
 
-def write_cursor(seen: Mapping[str, str]) -> str:
-    """What `read_cursor` reads."""
-    return json.dumps({"version": CURSOR_VERSION, "seen": dict(sorted(seen.items()))})
+def read_turn(text: str | None) -> str:
+    """The last topic that had its turn; empty when there is none."""
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return ""
+    turn = value.get("turn", "") if isinstance(value, dict) else ""
+    return turn if isinstance(turn, str) else ""
+
+
+def write_cursor(seen: Mapping[str, str], turn: str = "") -> str:
+    """What `read_cursor` and `read_turn` read."""
+    return json.dumps({"version": CURSOR_VERSION, "turn": turn, "seen": dict(sorted(seen.items()))})
 
 
 def _files(path: IndexPath, now: datetime) -> Iterator[ObjectInfo]:

@@ -4,6 +4,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -101,10 +102,12 @@ def summary_job(settings: Settings) -> Any:
 
 def _rows(settings: Settings, auditor: Auditor) -> list[SummaryRow]:
     now = datetime.now(timezone.utc)
-    return worst_first(
-        _row(auditor, Expected(topic.name, topic.audit.books, overdue_after(topic.audit.every, settle)), now)
-        for topic, settle in ((one, settings.settle_seconds(one)) for one in settings.topics)
-    )
+    expected = [
+        Expected(topic.name, topic.audit.books, overdue_after(topic.audit.every, settings.settle_seconds(topic)))
+        for topic in settings.topics
+    ]
+    with ThreadPoolExecutor(auditor.listings_at_once, thread_name_prefix="report") as pool:
+        return worst_first(pool.map(lambda one: _row(auditor, one, now), expected))
 
 
 def _row(auditor: Auditor, expected: Expected, now: datetime) -> SummaryRow:

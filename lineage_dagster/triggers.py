@@ -16,7 +16,7 @@ from lineage_dagster.auditor import Auditor
 from lineage_dagster.cadence import batches, is_due, sensor_seconds
 from lineage_dagster.check_history import hidden_failures, latest_results
 from lineage_dagster.check_result import CheckResult
-from lineage_dagster.index_watch import read_cursor, write_cursor
+from lineage_dagster.index_watch import read_cursor, read_turn, write_cursor
 from lineage_dagster.lake_assets import lake_files_check_keys
 from lineage_dagster.metadata import INCIDENT
 from lineage_dagster.names import ALL_TOPICS_COMPLETE, COMPLETENESS, op_name
@@ -71,14 +71,16 @@ def index_sensor(settings: Settings) -> dg.SensorDefinition:
         states, failures = _states(auditor, topics)
         changed = {topic for topic, state in states.items() if seen.get(topic) != state}
         # A run that waits has not looked yet, so it will see these files as well.
-        chosen = list(batches(changed - waiting_topics(context.instance), len(topics)))[:MAX_RUNS_PER_TICK]
+        ready, turn = changed - waiting_topics(context.instance), read_turn(context.cursor)
+        chosen = list(batches(ready, len(topics), turn))[:MAX_RUNS_PER_TICK]
         requests = [
             audit_request_for(batch, "index files", _digest(f"{topic}={states[topic]}" for topic in batch))
             for batch in chosen
         ]
         for topic in (topic for batch in chosen for topic in batch):
             seen[topic] = states[topic]
-        cursor = write_cursor({topic: state for topic, state in seen.items() if topic in topics})
+        turn = chosen[-1][-1] if chosen else turn
+        cursor = write_cursor({topic: state for topic, state in seen.items() if topic in topics}, turn)
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         return dg.SensorResult(skip_reason=_reason(changed, failures), cursor=cursor)

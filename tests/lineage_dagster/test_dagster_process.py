@@ -21,6 +21,8 @@ from lineage_dagster.summary import SUMMARY_JOB
 from lineage_pipeline.errors import ProcessError
 from lineage_pipeline.local.dagster_process import DagsterProcess
 from lineage_pipeline.local.ports import free_ports
+from tests.books.index_files import put
+from tests.books.lake_tables import data_file, hour, span
 from tests.lineage_dagster.lake import Lake
 from tests.lineage_dagster.pages import CHROMIUM, chromium, look
 
@@ -50,10 +52,13 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterProcess
     """A running Dagster: payments lost and doubled records, orders-v1 did not, returns never wrote; all are audited."""
     directory = tmp_path_factory.mktemp("dagster")
     lake, process = Lake(directory), _process(directory)
-    whole = [(number, 0, 48_000 + 13 * number) for number in range(10)]
+    whole = [(number, 0, 9_000 + 13 * number) for number in range(10)]
+    lossy, doubled = [*whole[:9], (9, 0, 5_000), (9, 5_300, 9_117)], (9, 7_000, 7_300)
     lake.index("orders-v1", whole)
-    lake.index("payments", [*whole[:9], (9, 0, 5_000), (9, 5_300, 48_117)])
-    lake.index("payments", [(9, 24_000, 24_300)])
+    lake.index("payments", lossy)
+    lake.index("payments", [doubled])
+    for topic, spans in (("orders-v1", whole), ("payments", [*lossy, doubled])):
+        put(lake.root / "output", hour(topic, "part-1"), data_file(record for one in spans for record in span(*one)))
     owned = {"payments": ["team:payments"], "orders-v1": ["team:shop"], "returns": ["team:shop"]}
     lake.settings(*({"name": name, "owners": owners, "audit": SELDOM} for name, owners in owned.items()))
     with process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from itertools import count
 from pathlib import Path
 
 import dagster as dg
@@ -12,7 +13,7 @@ import pytest
 
 from lineage_dagster.auditor import SettingsAuditor
 from lineage_dagster.cadence import batches, is_due
-from lineage_dagster.index_watch import read_cursor, write_cursor
+from lineage_dagster.index_watch import read_cursor, read_turn, write_cursor
 from lineage_dagster.names import COMPLETENESS
 from lineage_dagster.summary import SUMMARY_JOB
 from lineage_dagster.triggers import (
@@ -193,6 +194,29 @@ def test_many_topics_share_runs_and_the_rest_waits_for_the_next_tick(lake: Lake,
     assert watch.tick() == []
 
 
+def test_when_all_topics_have_new_files_at_every_tick_each_has_its_turn(lake: Lake, instance: dg.DagsterInstance):
+    topics = [f"t{number:03}" for number in range(450)]
+    sensor = index_sensor(lake.settings(*topics))
+    looks = count()
+
+    class Busy:
+        listings_at_once = 1
+
+        def index_state(self, _topic: str) -> str:
+            return str(next(looks))  # of each topic another one at each look
+
+    asked: Counter[str] = Counter()
+    cursor = None
+    for _ in range(9):
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"auditor": Busy()})
+        result = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+        asked.update(topic for run in result.run_requests or [] for topic in run.tags[TOPIC_TAG].split(","))
+    assert set(asked) == set(topics)
+    assert set(asked.values()) == {4}  # 200 a tick
+
+
 def test_the_schedule_audits_every_topic_once_per_period_and_not_all_at_once(lake: Lake, instance: dg.DagsterInstance):
     topics = [f"t{number}" for number in range(100)]
     start = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -314,4 +338,10 @@ def test_few_topics_have_runs_of_their_own():
 
 
 def test_the_cursor_reads_back():
-    assert read_cursor(write_cursor({"b": "2", "a": "1"})) == {"a": "1", "b": "2"}
+    written = write_cursor({"b": "2", "a": "1"}, "b")
+    assert (read_cursor(written), read_turn(written)) == ({"a": "1", "b": "2"}, "b")
+
+
+@pytest.mark.parametrize("cursor", [None, "{broken", "[]", '{"version": 1, "seen": {}}', '{"version": 1, "turn": 3}'])
+def test_without_a_turn_in_the_cursor_the_first_topic_is_next(cursor: str | None):
+    assert read_turn(cursor) == ""
