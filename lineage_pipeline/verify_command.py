@@ -23,6 +23,7 @@ from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
 from lineage_pipeline.core.verification import Verification, Window
 from lineage_pipeline.errors import UsageError
+from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 from lineage_pipeline.verify import Progress as Tell
 from lineage_pipeline.verify import VerifyRequest, keep, verify_range, verify_sample
@@ -71,6 +72,11 @@ def verify_request(settings: Settings, topic: TopicSettings, progress: Tell) -> 
     """The request that the settings describe. Raises UsageError, SchemaError or StoreError."""
     from lineage_pipeline.books.range_reader import KafkaRangeReader  # noqa: PLC0415 - --help needs no client
 
+    if topic.lake_files.layout() != LakeFiles().layout():
+        raise UsageError(
+            f"`lake_files` of {topic.name} describes a lake that another writer laid out, and only the columns of this"
+            " project's job can be compared: `lineage audit --books index,broker,lake` tells what is there"
+        )
     audit = audit_request(settings, topic, ("index", "broker", "lake"))
     assert audit.broker is not None  # they are among the books
     assert audit.lake is not None

@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lineage_pipeline.audit_command import audit_command
+from lineage_pipeline.cli import lineage
+from lineage_pipeline.errors import UsageError
 from lineage_pipeline.index_command import index_command
 from tests.books.index_files import day, parquet, put, run
 from tests.books.lake_tables import data_file, hour, quarantine_file, span, written
@@ -177,3 +179,12 @@ def test_a_lake_that_is_not_there_is_an_error_and_an_empty_one_says_so(place: Pl
     (place.root / "lake").mkdir()
     done = place.rebuild()
     assert (done.exit_code, "check the path" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("command", [["repair"], ["repair", "--execute"], ["verify"], ["verify", "0", "1", "2"]])
+def test_what_knows_this_projects_columns_alone_refuses_the_lake_of_others(place: Place, command: list[str]) -> None:
+    place.settings('{data: "topics/{topic}/partition={partition}/*.parquet", offset_column: _offset}')
+    place.put(f"lake/topics/{TOPIC}/partition=0/{TOPIC}+0+0000000000.parquet", connect_file(0, 100))
+    error = CliRunner().invoke(lineage, command).exception
+    assert isinstance(error, UsageError)
+    assert "`lake_files` of orders describes a lake that another writer laid out" in str(error)

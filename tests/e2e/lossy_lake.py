@@ -32,6 +32,11 @@ def stopped_job(pipeline: Pipeline, kept: Collection[Place]) -> None:
     """Leave what a cleanly stopped job would have left that wrote the records at `kept` alone."""
     declare(pipeline)
     write(pipeline, kept)
+    stop(pipeline)
+
+
+def stop(pipeline: Pipeline) -> None:
+    """Leave the savepoint of a job that was stopped cleanly."""
     checkpoints = store(pipeline, "checkpoints")
     key = f"{pipeline.topic}/{WRITER}/savepoints/savepoint-1"
     checkpoints.put(f"{key}/_metadata", struct.pack(">iiq", 0x4960672D, 6, 1) + b"state")
