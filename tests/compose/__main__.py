@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def main() -> int:
             "NOT TESTED: podman is not installed (.ci/containers does it), so no container was started", file=sys.stderr
         )
         return NOT_TESTED
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     os.environ["CONTAINERS_CONF"] = str(ROOT / "tests/compose/containers.conf")
     began = time.monotonic()
     images = build_all()
@@ -47,6 +49,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="lineage-compose-") as folder:
         stack = Stack(images, Path(folder))
+        stack.compose("down", "--volumes", check=False)  # of a run that was killed
         try:
             if given.measure:
                 measure(stack)

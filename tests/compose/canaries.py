@@ -26,7 +26,7 @@ def no_canary(stack: Stack) -> None:
         assert not _found([logs.stdout, logs.stderr], words), f"a secret in the log of {service}"
         places += 1
     dump = subprocess.run(
-        ["podman", "exec", stack.containers()["postgres"]["Id"], "pg_dump", "-U", "dagster", "-h", "/tmp", "dagster"],
+        ["podman", "exec", stack.containers()["postgres"]["Id"], "pg_dump", "-U", "dagster", "dagster"],
         check=True,
         capture_output=True,
     ).stdout

@@ -70,8 +70,11 @@ class Stack:
         """
         waiting = {name: one.get("depends_on", {}) for name, one in self.services.items() if "profiles" not in one}
         began = time.monotonic()
+        met: set[str] = set()
         while waiting:
-            ready = [name for name, needs in waiting.items() if all(self._met(*need) for need in needs.items())]
+            needed = {one: how for needs in waiting.values() for one, how in needs.items() if one not in waiting}
+            met |= {one for one, how in needed.items() if one not in met and self._met(one, how)}
+            ready = [name for name, needs in waiting.items() if met.issuperset(needs)]
             if ready:
                 self.compose("up", "-d", "--no-build", "--no-deps", *ready)
                 print(f"  started {', '.join(ready)}: after {time.monotonic() - began:.0f} s", flush=True)
