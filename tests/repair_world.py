@@ -21,6 +21,7 @@ from lineage_pipeline.books.checkpoints import note_stopped
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.table_files import TableWriter, data_schema, index_bytes, quarantine_schema
+from lineage_pipeline.core.avro_confluent import FetchSchema
 from lineage_pipeline.core.deployment import Deployment, Isolation, deployment_key
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.hole_reading import FoundRun, HoleBudget, Round, Scan, Stop, Window
@@ -63,8 +64,11 @@ class Sent(NamedTuple):
 class RepairWorld:
     """The clock only moves when told to. `stores` are by table: output, quarantine, index, audit, checkpoints."""
 
-    def __init__(self, log: dict[int, list[Any]], schema: RecordSchema | None = None) -> None:
+    def __init__(
+        self, log: dict[int, list[Any]], schema: RecordSchema | None = None, fetch: FetchSchema | None = None
+    ) -> None:
         self.log = log
+        self.fetch = fetch
         self.schema = record_schema("avro", SCHEMA) if schema is None else schema
         self.now = START
         names = ("output", "quarantine", "index", "audit", "checkpoints")
@@ -106,7 +110,7 @@ class RepairWorld:
 
     def wrote(self, *ranges: tuple[int, int, int], name: str = "part-1", writer: str = "job-1") -> None:
         """The job wrote these ranges of the log: data, quarantine and index."""
-        rows, runs = RowMaker(self.schema), []
+        rows, runs = RowMaker(self.schema, self.fetch), []
         tables = {
             "data": TableWriter(data_schema(self.schema)),
             "quarantine": TableWriter(quarantine_schema(self.schema)),
@@ -158,7 +162,9 @@ class RepairWorld:
     def request(self, by: str = "Ada", **changed: Any) -> RepairRequest:
         values: dict[str, Any] = {
             "audit": self.audit_request,
-            "lake": Lake(self.stores["output"], self.stores["quarantine"], self.stores["index"], self.schema),
+            "lake": Lake(
+                self.stores["output"], self.stores["quarantine"], self.stores["index"], self.schema, self.fetch
+            ),
             "cluster": Cluster(self.broker, ModelRangeReader(self)),
             "checkpoints": self.stores["checkpoints"],
             "interval": 20.0,

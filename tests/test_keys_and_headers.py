@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from lineage_pipeline.core.avro_confluent import WrittenSchema
 from lineage_pipeline.core.key_schema import key_schema, with_key
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.record_schema import RecordSchema, record_schema
@@ -67,7 +68,13 @@ def verify(world: RepairWorld, schema: RecordSchema | None = None) -> Verificati
     audit = world.audit_request
     assert audit.lake is not None
     request = VerifyRequest(
-        audit.index, audit.lake, world.broker, ModelRangeReader(world), schema or world.schema, "read_committed"
+        audit.index,
+        audit.lake,
+        world.broker,
+        ModelRangeReader(world),
+        schema or world.schema,
+        "read_committed",
+        fetch=world.fetch,
     )
     return verify_range(request, Window(0, OffsetRange(0, 24)), world.now)
 
@@ -164,3 +171,21 @@ def test_keys_of_another_type_are_not_mixed_into_the_table() -> None:
     world = lossy()
     lake = replace(world.request().lake, schema=with_key(VALUES, key_schema("avro", "string"), headers=True))
     assert "column kafka_key_value of" in world.plan(lake=lake).plan.obstacles[0]
+
+
+def test_values_and_keys_of_a_registry_are_repaired_and_compared_too() -> None:
+    schemas = {1: WrittenSchema(SCHEMA), 2: WrittenSchema('"int"')}
+    schema = with_key(record_schema("avro-confluent", SCHEMA), key_schema("avro-confluent", "long"), headers=False)
+    sent = [Sent(b"\0\0\0\0\1" + payload(f"t{at}", at), b"\0\0\0\0\2" + key(at)) for at in range(24)]
+    sent[5] = Sent(sent[5].payload, sent[5].payload)  # a value's schema where the key's should be
+    world = RepairWorld({0: sent}, schema, schemas.__getitem__)
+    world.wrote((0, 23, 24))
+    world.stop_job()
+    world.seen_twice()
+    world.repair()
+    found = verify(world)
+    assert (found.verdict, found.records) == ("complete", 24)
+    assert {row["kafka_offset"]: row["kafka_key_value"] for row in rows(world, "output")} == {
+        at: at for at in range(24) if at != 5
+    }
+    assert [row["error"][:17] for row in rows(world, "quarantine")] == ["key-unresolvable:"]

@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import Producer
 
 from lineage_pipeline.books.broker_book import RangeReading
-from lineage_pipeline.books.range_reader import KafkaRangeReader
+from lineage_pipeline.books.plain_consumer import PlainConsumers
+from lineage_pipeline.books.range_reader import KafkaRangeReader, _OpenReader
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.table_rows import KafkaRecord
@@ -58,6 +59,88 @@ def test_records_come_with_payload_timestamp_and_epoch_and_markers_do_not(broker
     assert (reading.reached, reading.stopped) == (12, None)
     found, _ = read(broker, topic, 6, 12, "read_uncommitted")
     assert [one.offset for one in found] == [6, 7, 9, 10]
+
+
+def test_keys_come_always_and_headers_in_their_order_when_they_are_asked_for(
+    broker: KafkaBroker, topic_name: Callable[[], str]
+) -> None:
+    name = topic_name()
+    create_topic(broker.bootstrap_servers, name, 1)
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    headers = [("b", b"1"), ("a", None), ("b", b""), ("", b"2"), ("é", b"\xff")]
+    producer.produce(name, b"v", key=b"", headers=headers)
+    producer.produce(name, None)
+    assert producer.flush(30) == 0
+    for asked in (True, False):
+        with KafkaRangeReader(broker.bootstrap_servers, {}, headers=asked).open(name, "read_committed") as reader:
+            first, second = reader.read(0, OffsetRange(0, 2))
+        assert (first.key, second.key) == (b"", None)
+        assert (first.headers, second.headers) == ((tuple(headers), ()) if asked else (None, None))
+
+
+class BadName:
+    """A message whose header's name is not UTF-8: the client raises once, and would give a null pointer next time."""
+
+    asked = 0
+
+    def offset(self) -> int:
+        return 7
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 5
+
+    def topic(self) -> str:
+        return "t"
+
+    def partition(self) -> int:
+        return 0
+
+    def error(self) -> None:
+        return None
+
+    def leader_epoch(self) -> int:
+        return 0
+
+    def value(self) -> bytes:
+        return b"v"
+
+    def key(self) -> None:
+        return None
+
+    def headers(self) -> None:
+        self.asked += 1
+        raise SystemError("returned a result with an exception set")
+
+
+class OneMessage:
+    """A consumer with one message."""
+
+    def __init__(self, message: BadName) -> None:
+        self._message: BadName | None = message
+
+    def poll(self, _timeout: float) -> BadName | None:
+        message, self._message = self._message, None
+        return message
+
+    def consume(self, *_: object, **__: object) -> list[BadName]:
+        return []
+
+    def assign(self, *_: object) -> None: ...
+
+    def unassign(self) -> None: ...
+
+
+def test_headers_that_the_client_cannot_give_stop_the_reading_before_the_record() -> None:
+    message = BadName()
+    consumers = PlainConsumers("unused", {}, 1.0)
+    opened = _OpenReader(OneMessage(message), "t", consumers, headers=True)
+    reading = opened.read(0, OffsetRange(7, 9))
+    assert list(reading) == []
+    assert (reading.reached, message.asked) == (7, 1)
+    assert reading.stopped is not None
+    assert reading.stopped.text == "offset 7 has a header whose name is not UTF-8"
+    unasked = _OpenReader(OneMessage(BadName()), "t", consumers, headers=False).read(0, OffsetRange(7, 8))
+    assert [one.payload for one in unasked] == [b"v"]
 
 
 def test_nothing_outside_of_the_range_is_given_and_one_reader_reads_many(broker: KafkaBroker, topic: str) -> None:

@@ -59,6 +59,19 @@ def lose_the_first_batch(pipeline: Pipeline) -> int:
     return lost
 
 
+def put_back(pipeline: Pipeline) -> None:
+    """The audit tells a loss, a repair ends it, and every row of both tables is as the job wrote it."""
+    assert run(pipeline, "audit", "--books", "index,broker,lake", "--wait").exit_code == 1
+    repaired = run(pipeline, "repair", "--wait", "--execute")
+    assert repaired.exit_code == 0, repaired.output
+    assert "COMPLETE" in repaired.output
+    for name in TABLES:
+        assert table(pipeline, name) == expected(name)
+    for partition in range(PARTITIONS):
+        found = json.loads(run(pipeline, "verify", str(partition), "0", str(2 * BATCH), "--json").stdout)
+        assert (found["verdict"], found["records"], found["partial"]) == ("complete", 2 * BATCH, 0), found
+
+
 def test_keys_headers_and_tombstones_arrive_exactly_and_a_loss_is_put_back_as_it_was(pipeline: Pipeline) -> None:
     for name, text in keyed.FILES.items():
         (pipeline.directory / name).write_text(text, encoding="utf-8")
@@ -78,20 +91,16 @@ def test_keys_headers_and_tombstones_arrive_exactly_and_a_loss_is_put_back_as_it
     assert len(table(pipeline, "output")) + len(refused) == len(produced)
     bad = {(row["kafka_partition"], row["kafka_offset"]) for row in refused}
     assert_index(pipeline.rows("offset-index"), produced, bad)
-    books = ("audit", "--books", "index,broker,lake")
-    assert run(pipeline, *books, "--wait").exit_code == 0
-    for partition in range(PARTITIONS):
-        found = json.loads(run(pipeline, "verify", str(partition), "0", str(2 * BATCH), "--json").stdout)
-        assert (found["verdict"], found["records"], found["partial"]) == ("complete", 2 * BATCH, 0), found
+    # not remembered: index files that vanish behind an audit's back are unknown, and not yet a loss
+    complete = run(pipeline, "audit", "--books", "index,broker,lake", "--no-store")
+    assert complete.exit_code == 0, complete.output
 
     assert lose_the_first_batch(pipeline) >= 3
-    assert run(pipeline, *books, "--wait").exit_code == 1
-    repaired = run(pipeline, "repair", "--wait", "--execute")
-    assert repaired.exit_code == 0, repaired.output
-    for name in TABLES:
-        assert table(pipeline, name) == expected(name)
-    found = json.loads(run(pipeline, "verify", "0", "0", str(2 * BATCH), "--json").stdout)
-    assert (found["verdict"], found["records"]) == ("complete", 2 * BATCH), found
+    assert table(pipeline, "output") != expected("output")
+    put_back(pipeline)
+    newest = max(pipeline.files("output"), key=lambda path: max(offsets(path, "kafka_offset")))
+    newest.unlink()  # indexed still: damaged
+    put_back(pipeline)
     located = json.loads(run(pipeline, "locate", "1", "2", "--record", "--json").stdout)
     assert located["record"] == {
         **dict.fromkeys(("amount", "note")),

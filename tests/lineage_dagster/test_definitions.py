@@ -83,6 +83,12 @@ def test_a_record_schema_that_cannot_be_read_keeps_nobody_from_the_audit(lake: L
     assert columns == []
 
 
+def test_columns_of_key_and_headers_are_in_the_catalog_as_the_job_writes_them(lake: Lake):
+    keyed = {"name": "t", "format": "raw", "key_format": "string", "headers": True}
+    columns = described(lake.definitions(keyed))["assets"]["lake/t"]["columns"]
+    assert columns[-3:] == ["kafka_key binary", "kafka_key_text string", "kafka_headers map<string, binary>"]
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         SNAPSHOT.write_text(json.dumps(described(Lake(Path(folder)).definitions(*TOPICS)), indent=1) + "\n")
