@@ -44,8 +44,8 @@ bench: $(STAMP) ## Measure ratios of two runs side by side
 audit-deps: $(STAMP) ## Look every locked package and jar up among known vulnerabilities (needs the internet; OSV_URL)
 	$(BIN)/python -m tests.audit_dependencies
 
-compose-test: $(STAMP) ## Bring docker-compose.yml up with podman and break it (about 20 minutes; needs root and podman)
-	$(BIN)/python -m tests.compose
+compose-test: $(STAMP) ## Bring docker-compose.yml up with podman and break it (needs root; .ci/containers gets podman)
+	$(BIN)/python -m tests.compose $(ARGS)
 
 check: lint type test ## What CI runs
 

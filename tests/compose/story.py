@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 
 from tests.compose.canaries import no_canary
-from tests.compose.stack import Stack, until
+from tests.compose.stack import Stack, podman, until
 
 RESTARTS_BY_ITSELF = ("taskmanager", "kafka", "s3", "daemon")
 ALL_AT_ONCE = "all"  # as when the machine loses its power
@@ -23,6 +23,11 @@ def story(stack: Stack, victims: Sequence[str]) -> None:
     stack.up()
     until(lambda: stack.indexed() > 0, "the first records in the index")
     until(lambda: _passed_since(stack, began), "a complete audit on Dagster's page")
+    break_it(stack, victims, began)
+
+
+def break_it(stack: Stack, victims: Sequence[str], began: float) -> None:
+    """What is done to a stack that runs since then."""
     _nobody_is_root(stack)
     for name in stack.services:
         if name in stack.containers() and name not in _ENDS:
@@ -88,7 +93,7 @@ def _nobody_is_root(stack: Stack) -> None:
     seen: dict[str, int] = {}
     for name, one in stack.containers().items():
         if one["State"]["Status"] == "running":
-            processes = _processes(int(one["State"]["Pid"]))
+            processes = _processes(one["Id"])
             assert processes, name
             seen[name] = len(processes)
             for status in processes:
@@ -98,17 +103,15 @@ def _nobody_is_root(stack: Stack) -> None:
     print(f"  no root and no capability in {sum(seen.values())} processes of {len(seen)} containers")
 
 
-def _processes(first: int) -> list[dict[str, str]]:
-    """/proc/PID/status of every process in the container, which is what lies in the first one's PID namespace."""
-    own = Path(f"/proc/{first}/ns/pid").readlink()
+def _processes(container: str) -> list[dict[str, str]]:
+    """/proc/PID/status of every process in the container."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for pid in podman("top", container, "hpid").split()[1:]:
         try:
-            if (folder / "ns/pid").readlink() == own:
-                lines = (folder / "status").read_text().splitlines()
-                found.append({key: value.strip() for key, _, value in (line.partition(":") for line in lines)})
-        except (FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except FileNotFoundError:
             continue  # it has ended meanwhile
+        found.append({key: value.strip() for key, _, value in (line.partition(":") for line in lines)})
     return found
 
 
