@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import LakeFiles
+from lineage_pipeline.record_settings import RecordSettings
 from lineage_pipeline.registry_settings import RegistrySettings
 from lineage_pipeline.secret_reference import is_secret, resolved_properties
 
@@ -87,17 +88,13 @@ class KafkaSettings(_Model):
     references: frozenset[str] = frozenset()  # names of the properties that were given by reference
 
 
-class TopicSettings(_Model):
+class TopicSettings(RecordSettings):
     """One topic: what it holds, where it goes, how it is audited. Times in seconds."""
 
     name: TopicName
     paths: Paths
     group: str = "flink-lineage"
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
-    format: Literal["avro", "avro-confluent", "json", "raw"] = "avro"
-    # Path of an Avro schema (.avsc): the table's, whatever schemas records were written with. None means the demo's
-    # two-field record for avro and json.
-    record_schema: Path | None = Field(default=None, alias="schema")
     # What the data table has of key and headers beside the value: columns kafka_key and kafka_headers. Without a
     # format the key is not read. The schema is an Avro schema (.avsc) of any type.
     key_format: Literal["raw", "string", "avro", "avro-confluent"] | None = None

@@ -11,6 +11,7 @@ from typing import Any, Final
 from lineage_pipeline.core import avro_binary, json_record
 from lineage_pipeline.core.avro_confluent import FetchSchema, confluent_reader
 from lineage_pipeline.core.avro_schema import parse_record
+from lineage_pipeline.core.json_declaration import parse_declaration
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.core.record_values import Undecodable
 from lineage_pipeline.errors import SettingsError
@@ -46,9 +47,14 @@ def payload_reader(record_format: str, schema_text: str, fetch: FetchSchema | No
     """
     if record_format == "raw":
         return lambda payload: [payload]
-    record, _ = parse_record(schema_text)
     if record_format == "json":
-        return json_record.record_reader(record)
+        return json_record.record_reader(parse_declaration(schema_text)[0])
+    if record_format in ("protobuf", "protobuf-confluent"):
+        # Not everybody has the package.
+        from lineage_pipeline.core.protobuf_record import message_reader  # noqa: PLC0415
+
+        return message_reader(schema_text, framed=record_format == "protobuf-confluent")
+    record, _ = parse_record(schema_text)
     if record_format == "avro":
         return avro_binary.record_reader(record)
     return confluent_reader(record, needs_registry(fetch))

@@ -19,6 +19,9 @@ A value goes: payload -> `Decoder` (flink/decode.py) -> one field of the ROW tha
 | decimal, more digits | STRING | STRING | exact text |
 | record, array, map, union of several types | STRING | STRING | JSON text, see record_values.py |
 
+JSON Schemas, lists of columns and protobuf descriptors are translated to these types first: see json_schema.py,
+column_list.py and protobuf_declaration.py.
+
 Micro- and nanoseconds stay integers because timestamps of all tables are int64 milliseconds: Flink's Parquet writer
 cuts a TIMESTAMP(6) to them without a word.
 
@@ -41,13 +44,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lineage_pipeline.core.avro_defaults import column_default
 from lineage_pipeline.core.avro_schema import AvroType, parse_record
+from lineage_pipeline.core.declared_field import DeclaredField, avro_field, unknown_field
+from lineage_pipeline.core.json_declaration import parse_declaration
 from lineage_pipeline.errors import SchemaError
 
 if TYPE_CHECKING:
     from lineage_pipeline.core.key_schema import KeySchema
 
-Format = Literal["avro", "avro-confluent", "json", "raw"]
-FORMATS: Final = ("avro", "avro-confluent", "json", "raw")
+Format = Literal["avro", "avro-confluent", "json", "protobuf", "protobuf-confluent", "raw"]
+FORMATS: Final[tuple[Format, ...]] = ("avro", "avro-confluent", "json", "protobuf", "protobuf-confluent", "raw")
 RAW_COLUMN: Final = "value"
 RESERVED_PREFIX: Final = "kafka_"
 PARTITION_COLUMNS: Final = frozenset({"dt", "hour"})  # kafka_topic is covered by the prefix
@@ -80,7 +85,7 @@ class Column:
 
     name: str
     kind: str  # key of the table above: null, boolean, ..., json, decimal
-    source_type: str  # the Avro type in words, for people
+    source_type: str  # the declared type in words, for people
     nullable: bool  # whether the source may say NULL; the column itself is always nullable
     transport_name: str  # its field in the UDF's ROW
     transport_type: str  # SQL
@@ -113,7 +118,7 @@ class RecordSchema:
     """
 
     format: Format
-    text: str  # canonical JSON of the Avro schema; empty for raw. (format, text) rebuilds the value's part anywhere
+    text: str  # the declaration, canonical; empty for raw. (format, text) rebuilds the value's part anywhere
     columns: tuple[Column, ...]
     key: KeySchema | None = None
     headers: bool = False
@@ -165,46 +170,71 @@ def record_schema(record_format: str, schema: str | Mapping[str, Any] = "") -> R
     """Build the schema of a topic's values.
 
     Args:
-        record_format: avro, avro-confluent, json or raw.
-        schema: an Avro record schema, as JSON text or parsed; nothing for raw. For avro-confluent it is the table's;
-            those that records were written with are in the registry.
+        record_format: one of FORMATS.
+        schema: an Avro record schema, as JSON text or parsed; for json also a JSON Schema or what declaration_text of
+            json_declaration.py gives; for protobuf what descriptor_text of protobuf_declaration.py gives; nothing for
+            raw. For avro-confluent it is the table's; those that records were written with are in the registry.
 
     Raises:
         SchemaError: the format is unknown, the schema is no valid record, or a field's name cannot be a column.
     """
-    known: dict[str, Format] = {"avro": "avro", "avro-confluent": "avro-confluent", "json": "json", "raw": "raw"}
-    if record_format not in known:
+    if record_format not in FORMATS:
         raise SchemaError(f"record format {record_format!r} is unknown: choose one of {', '.join(FORMATS)}")
-    if record_format == "raw":
+    known = FORMATS[FORMATS.index(record_format)]
+    if known == "raw":
         if schema:
             raise SchemaError("format raw takes no schema: remove it, or choose avro or json")
-        return RecordSchema("raw", "", (_column(RAW_COLUMN, AvroType("bytes"), 0, 0),))
-    record, text = parse_record(schema)
-    if not record.fields:
-        raise SchemaError(f"record {record.name!r} has no fields, a table needs one: add one, or choose raw")
-    _check_names([name for name, _ in record.fields])
-    if record_format == "avro-confluent":
-        check_defaults(record)
-    return RecordSchema(known[record_format], text, record_columns(record))
+        return RecordSchema("raw", "", field_columns((avro_field(RAW_COLUMN, AvroType("bytes")),)))
+    fields, text, keep = _declared(known, schema)
+    if not fields:
+        raise SchemaError("the schema has no fields, a table needs one: add one, or choose raw")
+    _check_names([one.name for one in fields])
+    return RecordSchema(known, text, field_columns((*fields, unknown_field()) if keep else fields))
 
 
 def record_columns(record: AvroType) -> tuple[Column, ...]:
-    """The columns of a record's fields, in order. Their names are not checked."""
+    """The columns of an Avro record's fields, in order. Their names are not checked."""
+    return field_columns(tuple(avro_field(name, one) for name, one in record.fields))
+
+
+def field_columns(fields: tuple[DeclaredField, ...]) -> tuple[Column, ...]:
+    """The columns of declared fields, in order. Their names are not checked."""
     columns: list[Column] = []
-    for position, (name, avro_type) in enumerate(record.fields):
+    for position, one in enumerate(fields):
         slot = sum(column.nan_slot is not None for column in columns)
-        columns.append(_column(name, avro_type, position, slot))
+        columns.append(_column(one, position, slot))
     return tuple(columns)
 
 
-def _column(name: str, avro_type: AvroType, position: int, next_slot: int) -> Column:
-    inner, nullable = avro_type.unwrapped()
+def _declared(known: Format, schema: str | Mapping[str, Any]) -> tuple[tuple[DeclaredField, ...], str, bool]:
+    """The fields, the declaration's canonical text, and whether unknown fields are kept."""
+    if known == "json":
+        declaration, text = parse_declaration(schema)
+        return declaration.fields, text, declaration.unknown_fields == "keep"
+    if known in ("protobuf", "protobuf-confluent"):
+        try:  # not everybody has the package
+            from lineage_pipeline.core.protobuf_declaration import parse_descriptors  # noqa: PLC0415
+        except ImportError:
+            raise SchemaError(
+                "format protobuf needs the package protobuf: pip install 'flink-lineage[protobuf]'"
+            ) from None
+
+        message = parse_descriptors(schema)
+        return message.fields, message.text, message.unknown_fields == "keep"
+    record, text = parse_record(schema)
+    if known == "avro-confluent":
+        check_defaults(record)
+    return tuple(avro_field(name, one) for name, one in record.fields), text, False
+
+
+def _column(field: DeclaredField, position: int, next_slot: int) -> Column:
+    inner, _ = field.type.unwrapped()
     kind, transport, sql = _types(inner)
     return Column(
-        name=name,
+        name=field.name,
         kind=kind,
-        source_type=inner.words,
-        nullable=nullable,
+        source_type=field.words,
+        nullable=field.nullable or not field.required,
         transport_name=f"f{position}",
         transport_type=transport,
         sql_type=sql,

@@ -24,21 +24,25 @@ ERROR_CLASSES: Final = frozenset(
         "bad-enum",  # not a symbol of the enum
         "bad-magic-byte",  # the payload does not begin as a registry's serializers write it
         "bad-schema",  # the schema that the record names is no Avro schema that can be used
+        "bad-tag",  # a field number, wire type or group that protobuf does not have
+        "bad-time",  # text that is no date, time or timestamp
         "bad-union-branch",  # no such branch
         "bad-uuid",  # text that is no UUID, where the schema says fixed(16)
         "duplicate-key",  # a map or JSON object has a key twice: one value would be lost
         "internal",  # the decoder itself failed on this record: a defect, please report it
         "invalid-json",
+        "invalid-protobuf",  # the library refuses it, and no other word says why
         "invalid-utf8",
         "missing-field",
         "negative-length",
         "out-of-memory",
-        "registry-unavailable",  # the schema registry did not answer in time: decode the record again later
         "out-of-range",  # a number that its type, or the SQL type of its column, cannot hold
+        "registry-unavailable",  # the schema registry did not answer in time: decode the record again later
         "too-deep",
         "too-large",
         "trailing-bytes",  # the record ended, the payload did not
         "truncated",  # the payload ended, the record did not; also every length beyond the payload's end
+        "unknown-field",  # a field that the schema does not name, where such fields are to be refused
         "unknown-schema",  # the schema registry answered that it has no schema of the record's id
         "unresolvable",  # the schema the record was written with cannot be read as the table's
         "wrong-type",

@@ -177,7 +177,7 @@ def test_a_schema_nested_without_end_is_refused() -> None:
 
 
 def test_formats_and_schemas_must_fit_together() -> None:
-    with pytest.raises(SchemaError, match=r"'xml'.*avro, avro-confluent, json, raw"):
+    with pytest.raises(SchemaError, match=r"'xml'.*avro, avro-confluent, json, protobuf, protobuf-confluent, raw"):
         record_schema("xml", "{}")
     with pytest.raises(SchemaError, match="raw takes no schema"):
         record_schema("raw", "{}")
