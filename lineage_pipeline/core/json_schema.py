@@ -69,7 +69,7 @@ def _field(name: str, described: Any, root: Mapping[str, Any], *, required: bool
     except SchemaError as error:
         raise SchemaError(f"property {name!r}: {error}") from None
     shown = [kind for kind in _TYPES if kind in kinds]
-    words = "any JSON" if len(shown) == len(_TYPES) - 1 else " or ".join(shown)
+    words = "any JSON" if len(shown) == len(_TYPES) else " or ".join(shown)
     formats = {one["format"] for _, one in options if isinstance(one.get("format"), str)}
     words += f" ({', '.join(sorted(formats))})" if formats else ""
     return DeclaredField(name, column, words, nullable=nullable, required=required, spelling=spelling)

@@ -16,12 +16,14 @@ import base64
 import binascii
 import datetime as dt
 import re
+import struct
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
 
+from lineage_pipeline.core.avro_schema import AvroType
 from lineage_pipeline.core.declared_field import DeclaredField
 from lineage_pipeline.core.json_values import (
     Converter,
@@ -36,6 +38,7 @@ _CLOCK: Final = r"(\d\d):(\d\d):(\d\d)(?:\.(\d+))?"
 _DATE: Final = re.compile(_DAY, re.ASCII)
 _TIME: Final = re.compile(_CLOCK, re.ASCII)
 _TIMESTAMP: Final = re.compile(rf"{_DAY}[Tt ]{_CLOCK}([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
+_FLOAT: Final = struct.Struct("<f")
 _EPOCH_DAY: Final = dt.date(1970, 1, 1).toordinal()
 _DIGITS: Final = {"millis": 3, "micros": 6, "nanos": 9}
 _LAST_OFFSET: Final = (23, 59)
@@ -132,7 +135,7 @@ def _base64_converter(_field: DeclaredField) -> Converter:
 
 
 def _exact_converter(field: DeclaredField) -> Converter:
-    plain = avro_converter(field.type)
+    plain = avro_converter(AvroType("double"))
     single = field.type.unwrapped()[0].kind == "float"
     spellings = _float_spellings if single else _double_spellings
 
@@ -140,13 +143,21 @@ def _exact_converter(field: DeclaredField) -> Converter:
         found: float = plain(value, size)
         if isinstance(value, str):  # NaN and the infinities
             return found
-        found = float(np.float32(found)) if single else found
+        found = _nearest_float(found) if single else found
         if not any(Decimal(text) == value for text in spellings(found)) and Decimal(found) != value:
             kind = "float" if single else "double"
             raise Undecodable("out-of-range", f"{shown(value)} has more digits than a {kind} keeps: nearest {found!r}")
         return found
 
     return convert
+
+
+def _nearest_float(value: float) -> float:
+    try:
+        found: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
+    except OverflowError:
+        raise Undecodable("out-of-range", f"{value!r} is beyond what a float can hold") from None
+    return found
 
 
 def _double_spellings(found: float) -> Iterator[str]:

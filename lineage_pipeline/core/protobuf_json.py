@@ -29,7 +29,7 @@ from lineage_pipeline.core.protobuf_declaration import (
     is_map,
     is_repeated,
 )
-from lineage_pipeline.core.record_values import Undecodable
+from lineage_pipeline.core.record_values import Undecodable, shown
 
 NANOS: Final = 10**9
 _SECONDS: Final = {"Timestamp": (-62_135_596_800, 253_402_300_799), "Duration": (-315_576_000_000, 315_576_000_000)}
@@ -38,8 +38,18 @@ _LONGS: Final = UNSIGNED_LONGS | {
     FieldDescriptor.TYPE_SINT64,
     FieldDescriptor.TYPE_SFIXED64,
 }
+
+
+def text_of(value: str | bytes) -> str:
+    """A string field's value: the library gives bytes where proto2 let pass what is no UTF-8. Raises Undecodable."""
+    if isinstance(value, bytes):
+        raise Undecodable("invalid-utf8", f"{shown(value)} is no UTF-8")
+    return value
+
+
 _LEAVES: Final[dict[int, Callable[[Any], Any]]] = {
     **dict.fromkeys(_LONGS, str),
+    FieldDescriptor.TYPE_STRING: text_of,
     FieldDescriptor.TYPE_BYTES: lambda value: base64.b64encode(value).decode(),
     # A float's own digits, not those of the double that carries it.
     FieldDescriptor.TYPE_FLOAT: lambda value: float(np.format_float_scientific(np.float32(value))),
@@ -138,7 +148,7 @@ def field_json(field: FieldDescriptor, value: Any, reading: Reading, path: str) 
 
 
 def _key(key: Any) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)
+    return str(key).lower() if isinstance(key, bool) else str(text_of(key))
 
 
 def _single(field: FieldDescriptor, value: Any, reading: Reading, path: str) -> Any:

@@ -25,7 +25,7 @@ from lineage_pipeline.core.protobuf_declaration import (
     is_required,
     parse_descriptors,
 )
-from lineage_pipeline.core.protobuf_json import Reading, field_json, nanoseconds
+from lineage_pipeline.core.protobuf_json import Reading, field_json, nanoseconds, text_of
 from lineage_pipeline.core.protobuf_wire import Shape, needs_walk, walk
 from lineage_pipeline.core.record_values import Undecodable, check_range, json_text
 
@@ -69,8 +69,6 @@ def message_reader(text: str, *, framed: bool) -> Callable[[bytes], list[Any]]:
                 row.append(field(message, reading, len(payload)))
             except Undecodable as error:
                 raise Undecodable(error.error_class, _placed(name, error.detail)) from None
-            except UnicodeDecodeError as error:
-                raise Undecodable("invalid-utf8", f"field {name!r}: {error.reason}") from None
         if mode == "keep":
             row.append(json_text(reading.found, len(payload)) if reading.found else None)
         return row
@@ -158,6 +156,8 @@ def _scalar(field: FieldDescriptor) -> _Field:
             return names.get(number) or str(number)
 
         return enum_text
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return lambda message, _reading, _size: text_of(getattr(message, name))
     return lambda message, _reading, _size: getattr(message, name)
 
 

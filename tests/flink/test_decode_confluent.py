@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
-from collections.abc import Iterator
 from typing import Any
 
 import fastavro
@@ -18,6 +16,7 @@ from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.core.record_values import ERROR_CLASSES, Undecodable
 from lineage_pipeline.errors import SchemaError, SettingsError
 from lineage_pipeline.flink.decode import Decoder
+from tests.flink.mutated_payloads import mutations
 
 ITEM = {"type": "record", "name": "Item", "fields": [{"name": "sku", "type": "string"}, {"name": "n", "type": "int"}]}
 TREE = {"type": "record", "name": "Tree", "fields": [{"name": "of", "type": {"type": "array", "items": "Tree"}}]}
@@ -234,27 +233,6 @@ def test_types_that_other_subjects_define_are_known() -> None:
 ROUNDS = 10_000  # a seed; `python -m benchmarks.fuzz_decode` runs millions
 
 
-def mutations(payloads: list[bytes], seed: int, rounds: int) -> Iterator[bytes]:
-    rng = random.Random(seed)
-    for _ in range(rounds):
-        mutated = bytearray(rng.choice(payloads))
-        for _ in range(rng.choice((1, 1, 1, 2, 5))):
-            # half of them behind the header, so that the records themselves are hit often
-            at = rng.randrange(len(mutated) + 1) if rng.random() < 0.5 else rng.randrange(5, max(len(mutated), 6))
-            action = rng.randrange(5)
-            if action == 0:
-                mutated[at : at + 1] = bytes([rng.randrange(256)])
-            elif action == 1:
-                del mutated[at : at + rng.randrange(1, 9)]
-            elif action == 2:
-                mutated[at:at] = rng.randbytes(rng.randrange(1, 9))
-            elif action == 3:
-                mutated[at : at + 1] = b"\xff" * rng.randrange(1, 10) + b"\x01"
-            elif at < len(mutated):
-                mutated[at] ^= 1 << rng.randrange(8)
-        yield bytes(mutated)
-
-
 def check_mutations(seed: int, rounds: int) -> dict[str, int]:
     """Decode that many mutated payloads; count the outcomes by class. What fastavro reads too must be equal."""
     decoder = Decoder("avro-confluent", json.dumps(TABLE), fetch)
@@ -262,7 +240,7 @@ def check_mutations(seed: int, rounds: int) -> dict[str, int]:
     outcomes: dict[str, int] = {}
     originals = [payload(version, value_of(version, number)) for version in VERSIONS for number in (1, 77, 5000)]
     batch: list[bytes | None] = []
-    for mutated in mutations(originals, seed, rounds):
+    for mutated in mutations(originals, seed, rounds, header=5):
         batch.append(mutated)
         if len(batch) == 500:
             _check_batch(decoder, batch, judges, outcomes)
