@@ -133,5 +133,5 @@ def message_class(serialized: bytes, name: str) -> type[Message]:
 SHOP = descriptor_set(shop_file())
 OLD = descriptor_set(old_file())
 Order: Any = message_class(SHOP, "shop.Order")
-Tree: Any = message_class(SHOP, "shop.Tree")
+Tree: Any = type(Order().tree)
 Record: Any = message_class(OLD, "old.Record")
