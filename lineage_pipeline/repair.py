@@ -224,7 +224,7 @@ def _with_schema(request: RepairRequest, plan: RepairPlan) -> RepairPlan:
     if lacking:
         found.append(
             f"the newest data object has {', '.join(lacking)}, and what these settings write would not: set"
-            " `key_format`, `key_schema` and `headers` as the job has them"
+            " `key_format`, `key_schema`, `headers` and `unknown_fields` as the job has them"
         )
     return replace(plan, obstacles=(*plan.obstacles, *found))
 

@@ -118,7 +118,7 @@ def schema_conflict(schema: RecordSchema, store: ObjectStore, listed: ObjectInfo
 
 
 def unasked_columns(schema: RecordSchema, store: ObjectStore, listed: ObjectInfo) -> tuple[str, ...]:
-    """Columns of key and headers that the data object has and `schema` does not ask for; none when nobody can tell."""
+    """Columns on request that the data object has and `schema` does not ask for; none when nobody can tell."""
     try:
         there = pq.read_schema(pa.PythonFile(RangedFile(store, listed), mode="r"))
     except (pa.ArrowException, OSError, ValueError, StoreError):

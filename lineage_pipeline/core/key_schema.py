@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 from lineage_pipeline.core import avro_binary
 from lineage_pipeline.core.avro_confluent import FetchSchema, confluent_reader
 from lineage_pipeline.core.avro_schema import PRIMITIVES, AvroType, parse_type
+from lineage_pipeline.core.declared_field import UNKNOWN_COLUMN
 from lineage_pipeline.core.payload_decoder import PayloadReader, needs_registry
 from lineage_pipeline.core.record_schema import (
     Column,
@@ -101,8 +102,8 @@ def with_key(schema: RecordSchema, key: KeySchema | None, *, headers: bool) -> R
 
 
 def is_on_request(column: str) -> bool:
-    """Whether a table has the column only when key or headers are asked for."""
-    return column in (KEY_COLUMN, HEADERS_COLUMN) or column.startswith(_PREFIX)
+    """Whether a table has the column only when it is asked for: key, headers, and unknown fields."""
+    return column in (KEY_COLUMN, HEADERS_COLUMN, UNKNOWN_COLUMN) or column.startswith(_PREFIX)
 
 
 def key_reader(key: KeySchema, fetch: FetchSchema | None = None) -> PayloadReader:

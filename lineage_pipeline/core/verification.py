@@ -280,7 +280,7 @@ def _difference(number: int, offset: int, expected: ExpectedRow, rows: Sequence[
 
 
 def _unasked(row: LakeRow, expected: ExpectedRow) -> set[str]:
-    """Columns of key and headers that the row's object does not have."""
+    """Columns on request that the row's object does not have."""
     return {name for name in expected.values if is_on_request(name) and name not in row.values}
 
 
