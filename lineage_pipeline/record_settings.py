@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _PROTOBUF = ("protobuf", "protobuf-confluent")
 
@@ -20,11 +20,27 @@ class RecordSettings(BaseModel):
     # JSON Schema. protobuf: a descriptor set. None means the demo's two-field record for avro and json.
     record_schema: Path | None = Field(default=None, alias="schema")
     # Of a json topic: names and SQL types, instead of a schema or to correct single types of a JSON Schema.
-    columns: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    columns: dict[str, str] | None = None
     # Of a protobuf topic: the message's full name.
     message: str | None = None
     # Of a json or protobuf topic: what becomes of fields that the schema does not name.
     unknown_fields: Literal["ignore", "keep", "refuse"] = "ignore"
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _types_written_out(cls, columns: object) -> object:
+        """Raise ValueError for a list that YAML has read as something else."""
+        if columns is None:
+            return columns
+        if not isinstance(columns, dict) or not columns:
+            raise ValueError("give names and types, such as {id: bigint, name: string}")
+        for name, kind in columns.items():
+            if not isinstance(name, str) or not isinstance(kind, str):
+                raise ValueError(  # noqa: TRY004 - what pydantic takes for a refusal
+                    f"{name!r} has the type {kind!r}: give a name and a type, in quotes where YAML would read something"
+                    ' else ("on", and within braces "decimal(12, 2)")'
+                )
+        return columns
 
     @model_validator(mode="after")
     def _fit_together(self) -> RecordSettings:

@@ -329,11 +329,25 @@ def check_protobuf_confluent(seed: int, rounds: int) -> Counter[str]:
 
     def judge(payload: bytes, row: dict[str, Any]) -> None:
         if row["error"] is None:
-            message = Record.FromString(payload[payload.index(b"\x08" if len(payload) > 6 else b"", 5) :])
-            assert row["id"] == message.id
+            message = Record.FromString(payload[_behind_indexes(payload) :])
+            assert (row["id"], row["text"]) == (message.id, message.text if message.HasField("text") else None)
 
     decoder = Decoder("protobuf-confluent", descriptor_text(OLD, "old.Record"))
     return _outcomes(decoder, mutations(payloads, seed, rounds, header=6), judge)
+
+
+def _behind_indexes(payload: bytes) -> int:
+    """Where the message begins: behind a count, and so many indexes."""
+    at, left = 5, 1
+    while left:
+        start = at
+        while payload[at] > 127:
+            at += 1
+        at += 1
+        left -= 1
+        if start == 5:
+            left = sum((byte & 127) << 7 * place for place, byte in enumerate(payload[start:at])) >> 1
+    return at
 
 
 def check_avro_confluent(seed: int, rounds: int) -> Counter[str]:
