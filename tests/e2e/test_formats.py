@@ -30,11 +30,12 @@ def json_record(number: int) -> tuple[bytes, dict[str, Any]]:
     at = AT + dt.timedelta(milliseconds=number)
     amount, price = Decimal(number) / 100, number / 10
     unknown = f'{{"new":{{"n":1.{number:03}0,"big":12345678901234567890123}}}}' if number % 2 else None
+    more = "" if unknown is None else f", {unknown[1:-1]}"
     text = (
         f'{{"id": {2**62 + number}, "wide": {2**64 - 1 - number}, "amount": {amount:.2f}, "price": {price!r},'
         f' "at": "{at.astimezone(dt.timezone(dt.timedelta(hours=2))).isoformat()}", "day": "2026-02-28",'
-        f' "name": "é{number}", "suit": "HEARTS", "blob": "AP8=", "either": {number}, "flag": {str(number % 3 == 0).lower()},'
-        f' "lines": [{{"n": 1.10}}]{"" if unknown is None else ", " + unknown[1:-1]}}}'
+        f' "name": "é{number}", "suit": "HEARTS", "blob": "AP8=", "either": {number},'
+        f' "flag": {str(number % 3 == 0).lower()}, "lines": [{{"n": 1.10}}]{more}}}'
     )
     row = {
         "id": 2**62 + number,
@@ -99,7 +100,7 @@ def proto_record(number: int) -> tuple[bytes, dict[str, Any]]:
 
 
 PROTO_POISON = {
-    orders()[0][:-3]: "truncated",
+    orders()[0][:-1]: "truncated",
     b"\x08": "truncated",
     b"\x0e": "bad-tag",
     b"\x0c": "bad-tag",
