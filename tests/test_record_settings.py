@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lineage_pipeline.books.schema_file import topic_schema
+from lineage_pipeline.core.column_listing import listed_columns
 from lineage_pipeline.core.payload_decoder import PayloadDecoder
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.errors import SchemaError, SettingsError
@@ -141,3 +142,19 @@ def test_the_jobs_worker_and_the_repair_make_the_same_of_a_record(tmp_path: Path
         values, error = PayloadDecoder(schema).decode(written)
         assert (error, [row[one.transport_name] for one in schema.columns]) == (None, values)
         assert values[-1] is not None
+
+
+def test_the_plan_and_the_catalog_tell_where_each_column_comes_from(tmp_path: Path) -> None:
+    def listed(topic: str) -> list[tuple[str, str]]:
+        return [(one.source, one.source_type) for one in listed_columns(schema_of(tmp_path, topic))][:-3]
+
+    assert listed("format: json\n  columns: {id: bigint not null, n: json}\n  unknown_fields: keep") == [
+        ("value.id", "bigint not null"),
+        ("value.n", "json or null, as JSON text"),
+        ("value", "fields that the schema does not name or null, as JSON text"),
+    ]
+    assert listed("format: protobuf\n  schema: shop.desc\n  message: shop.Tree") == [
+        ("value.size", "int64"),
+        ("value.label", "string"),
+        ("value.kids", "repeated shop.Tree, as JSON text"),
+    ]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from lineage_pipeline.core.declared_field import UNKNOWN_COLUMN
 from lineage_pipeline.core.key_schema import HEADERS_COLUMN, KEY_COLUMN
 from lineage_pipeline.core.record_schema import Column, RecordSchema
 
@@ -32,7 +33,7 @@ _DIRECTORIES: Final = (("topic", "kafka_topic"), ("time of writing, UTC", "dt"),
 
 @dataclass(frozen=True)
 class ListedColumn:
-    """One column. `source`: such as `value.id` or `key`; `source_type`: Avro's type or Kafka's, in words."""
+    """One column. `source`: such as `value.id` or `key`; `source_type`: the declared type or Kafka's, in words."""
 
     source: str
     source_type: str
@@ -61,9 +62,11 @@ def listed_directories() -> tuple[ListedColumn, ...]:
 
 
 def _listed(part: str, column: Column, field: str, *, whole: bool) -> ListedColumn:
-    told = column.kind == "null" or column.source_type.startswith("union of null")
-    kind = f"{column.source_type} or null" if column.nullable and not told else column.source_type
-    note = ", as JSON text" if column.kind == "json" else ""
+    words = column.source_type
+    told = column.kind == "null" or words.startswith("union of null") or "null" in words.split()
+    kind = f"{words} or null" if column.nullable and not told else words
+    note = ", as JSON text" if column.kind == "json" and not words.endswith("JSON") else ""
+    whole = whole or column.name == UNKNOWN_COLUMN
     return ListedColumn(part if whole else f"{part}.{field}", kind + note, column.name, parquet_type(column.sql_type))
 
 

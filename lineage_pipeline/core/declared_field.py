@@ -33,7 +33,7 @@ class DeclaredField:
 
 def unknown_field() -> DeclaredField:
     """The column of everything that the declaration does not name; JSON text, NULL where there is nothing."""
-    return DeclaredField(UNKNOWN_COLUMN, AvroType("map"), "fields that the schema does not name, as JSON")
+    return DeclaredField(UNKNOWN_COLUMN, AvroType("map"), "fields that the schema does not name")
 
 
 def avro_field(name: str, avro_type: AvroType) -> DeclaredField:
