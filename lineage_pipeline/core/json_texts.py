@@ -144,7 +144,9 @@ def _exact_converter(field: DeclaredField) -> Converter:
         if isinstance(value, str):  # NaN and the infinities
             return found
         found = _nearest_float(found) if single else found
-        if not any(Decimal(text) == value for text in spellings(found)) and Decimal(found) != value:
+        if Decimal(repr(found)) == value or Decimal(found) == value:
+            return found
+        if not any(Decimal(text) == value for text in spellings(found)):
             kind = "float" if single else "double"
             raise Undecodable("out-of-range", f"{shown(value)} has more digits than a {kind} keeps: nearest {found!r}")
         return found
