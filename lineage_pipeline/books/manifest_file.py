@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lineage_pipeline.core.lake_manifest import FAULTS, LEFT, TABLES, LakeFile, LakeManifest, LakeObject, Runs
+from lineage_pipeline.core.lake_manifest import FAULTS, LEFT, TABLES, LakeFile, LakeManifest, LakeObject
+from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import Int64Array, RangeSet
 from lineage_pipeline.errors import LedgerError

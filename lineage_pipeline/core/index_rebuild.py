@@ -1,7 +1,7 @@
 """Pure: the index rows that the lake's own objects ask for: what they hold and no index row covers.
 
 Rows are maximal runs per partition and day on which the store took the objects. What is in objects more than once gets
-as many rows, so that the index says so too.
+as many rows, so that the index says so too; what a replay put into data beside its row in quarantine gets one row.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from datetime import datetime, timezone
 import numpy as np
 
 from lineage_pipeline.core.coverage import PartitionCoverage
-from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest, Runs
+from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
+from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offset_index import IndexRow
 from lineage_pipeline.core.offsets import EMPTY, Int64Array, RangeSet
+from lineage_pipeline.core.replayed import Kinds, accounted_once
 
 WRITER = "rebuild"
 _DAY = 86_400_000  # milliseconds
@@ -67,6 +69,7 @@ def rebuild(manifest: LakeManifest, index: Mapping[int, PartitionCoverage], rule
     """The rows that bring the index up to what the lake holds. With the same lake and index it is the same."""
     ours = manifest.chosen(lambda one: one.left is None and (rules.since is None or one.listed.modified >= rules.since))
     written = np.array([int(one.listed.modified * 1000) for one in manifest.files], dtype=np.int64)
+    kinds = Kinds.of(manifest.files)
     rows: dict[int, list[IndexRow]] = {}
     young: dict[int, RangeSet] = {}
     behind: dict[int, RangeSet] = {}
@@ -79,7 +82,7 @@ def rebuild(manifest: LakeManifest, index: Mapping[int, PartitionCoverage], rule
             lacking = lacking.clip(0, end)
         settled = runs.where(written[runs.files] < rules.before * 1000)
         young[partition] = lacking.difference(settled.ranges())
-        mine = _within(settled, lacking)
+        mine = accounted_once(kinds, settled).within(lacking)
         for day, chosen in mine.by(written[mine.files] // _DAY):
             rows.setdefault(day, []).extend(_rows(partition, chosen, manifest.files))
     files = tuple(_named(RebuiltFile(_shown(day), tuple(listed))) for day, listed in sorted(rows.items()))
@@ -134,29 +137,9 @@ def _times(runs: Runs, exact: RangeSet, files: Sequence[LakeFile]) -> tuple[Int6
 
 
 def _quarantined(runs: Runs, files: Sequence[LakeFile]) -> RangeSet:
-    bad = np.array([one.listed.table == "quarantine" for one in files], dtype=bool)
+    # what a replay wrote was quarantined once: the job's own rows count it so as well
+    bad = np.array([one.listed.table == "quarantine" or one.listed.is_replay for one in files], dtype=bool)
     return runs.where(bad[runs.files]).ranges()
-
-
-def _within(runs: Runs, ranges: RangeSet) -> Runs:
-    """The runs cut to `ranges`."""
-    parts: list[tuple[int, int, int, int]] = []
-    touching = runs.where(ranges.overlaps(runs.starts, runs.ends) > 0)
-    inside = ranges.overlaps(touching.starts, touching.ends) == touching.ends - touching.starts
-    whole = touching.where(inside)
-    cut = touching.where(~inside)
-    for number, start, end, weight in zip(
-        cut.files.tolist(), cut.starts.tolist(), cut.ends.tolist(), cut.weights.tolist(), strict=True
-    ):
-        parts += [(number, one.start, one.end, weight) for one in ranges.clip(start, end)]
-    columns = np.array(parts, dtype=np.int64).reshape(-1, 4).T
-    return Runs(
-        np.concatenate((whole.files, columns[0])),
-        np.concatenate((whole.partitions, np.full(len(parts), runs.partitions[0] if len(runs) else 0))),
-        np.concatenate((whole.starts, columns[1])),
-        np.concatenate((whole.ends, columns[2])),
-        np.concatenate((whole.weights, columns[3])),
-    )
 
 
 def _named(one: RebuiltFile) -> RebuiltFile:

@@ -13,8 +13,10 @@ from typing import Literal
 import numpy as np
 
 from lineage_pipeline.core.coverage import PartitionCoverage, Repeats
-from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest, LakeObject, Runs
+from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest, LakeObject
+from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.replayed import Kinds, holding, withdrawn
 
 MAX_NAMED = 100  # ranges or files of a partition that are told one by one
 
@@ -67,6 +69,7 @@ class PartitionLake:
     """What the lake holds of one partition.
 
     `present`: offsets in readable objects; `repeats`: those in them more than once, data and quarantine together;
+    `quarantined`: those in quarantine; `replayed`: those of which a replay of the quarantine put a row into data;
     `copies`: who holds repeated ranges; `unindexed`: who holds offsets without an index row. The lists name at most
     MAX_NAMED ranges or objects, the sets are whole.
     """
@@ -74,6 +77,7 @@ class PartitionLake:
     present: RangeSet = EMPTY
     repeats: Repeats = field(default_factory=Repeats)
     quarantined: RangeSet = EMPTY
+    replayed: RangeSet = EMPTY
     retired: RangeSet = EMPTY
     lost: tuple[Lost, ...] = ()
     copies: tuple[Held, ...] = ()
@@ -97,9 +101,10 @@ def compare_lake(
     once = np.array([mine and one.left is not None for mine, one in zip(ours, manifest.files, strict=True)], dtype=bool)
     former = dict(manifest.runs.where(once[manifest.runs.files]).by_partition()) if manifest.files else {}
     present = dict(manifest.runs.where(there[manifest.runs.files]).by_partition()) if manifest.files else {}
+    kinds = Kinds.of(manifest.files)
     return {
         partition: _partition(
-            manifest,
+            (manifest, kinds),
             (present.get(partition, Runs()), former.get(partition, Runs())),
             index.get(partition, PartitionCoverage()).exact,
             manifest.retired.get(partition, EMPTY),
@@ -130,34 +135,33 @@ def file_doubts(manifest: LakeManifest) -> tuple[list[Doubt], list[LakeNote]]:
 
 def _known_before(manifest: LakeManifest) -> dict[tuple[str, str], bool]:
     """For names that an object had before: whether all offsets of that object are in others."""
-    there = {one: runs.ranges() for one, runs in manifest.chosen(lambda one: one.left is None).by_partition()}
     found: dict[tuple[str, str], bool] = {}
-    covered = np.ones(len(manifest.files), dtype=bool)
-    for partition, runs in manifest.chosen(lambda one: one.left is not None).by_partition():
-        inside = there.get(partition, EMPTY).overlaps(runs.starts, runs.ends)
-        covered[runs.files[inside < runs.ends - runs.starts]] = False
+    uncovered = manifest.uncovered()
     for index, one in enumerate(manifest.files):
         if one.left is not None and one.fault is None:
-            found[one.listed.name] = found.get(one.listed.name, True) and bool(covered[index])
+            found[one.listed.name] = found.get(one.listed.name, True) and index not in uncovered
     return found
 
 
-def _partition(manifest: LakeManifest, runs: tuple[Runs, Runs], indexed: RangeSet, retired: RangeSet) -> PartitionLake:
-    now, former = runs
-    present, repeats = now.layers()
-    in_quarantine = np.array([one.listed.table == "quarantine" for one in manifest.files], dtype=bool)
+def _partition(
+    lake: tuple[LakeManifest, Kinds], runs: tuple[Runs, Runs], indexed: RangeSet, retired: RangeSet
+) -> PartitionLake:
+    (manifest, kinds), (now, former) = lake, runs
+    held = holding(kinds, now)
+    present = held.present.difference(withdrawn(kinds, now, former))
     return PartitionLake(
         present=present,
-        repeats=repeats,
-        quarantined=now.where(in_quarantine[now.files]).ranges() if len(now) else EMPTY,
+        repeats=held.repeats,
+        quarantined=held.quarantined,
+        replayed=held.replayed,
         retired=retired,
-        lost=tuple(_lost(manifest.files, former, present)),
-        copies=tuple(_copies(manifest.files, now, repeats)),
-        unindexed=tuple(_unindexed(manifest.files, now, present.difference(indexed))),
+        lost=tuple(_lost(manifest.files, former, present, held.quarantined)),
+        copies=tuple(_copies(manifest.files, now, held.repeats)),
+        unindexed=tuple(_unindexed(manifest.files, now, held.present.difference(indexed))),
     )
 
 
-def _lost(files: tuple[LakeFile, ...], former: Runs, present: RangeSet) -> Iterator[Lost]:
+def _lost(files: tuple[LakeFile, ...], former: Runs, present: RangeSet, quarantined: RangeSet) -> Iterator[Lost]:
     """What former objects held and none holds now; the newest word of each name, and those before, one by one."""
     open_runs = former.where(present.overlaps(former.starts, former.ends) < former.ends - former.starts)
     numbers = sorted(set(open_runs.files.tolist()), key=lambda number: -(files[number].left_at or 0.0))
@@ -165,7 +169,9 @@ def _lost(files: tuple[LakeFile, ...], former: Runs, present: RangeSet) -> Itera
         one = files[number]
         left = open_runs.where(open_runs.files == number).ranges().difference(present)
         word = "is not there any more" if one.left == "missing" else "was changed and does not hold them any more"
-        yield Lost(_CAUSES[str(one.left)], left, f"{shown(one.listed)} held them and {word}")
+        again = one.listed.is_replay and len(left.intersection(quarantined))
+        remedy = "; `lineage quarantine replay --execute` writes it again from the quarantine" if again else ""
+        yield Lost(_CAUSES[str(one.left)], left, f"{shown(one.listed)} held them and {word}{remedy}")
     for left_as, cause in _CAUSES.items():
         more = [number for number in numbers[MAX_NAMED:] if files[number].left == left_as]
         if more:

@@ -6,15 +6,16 @@ object that is gone or shows another tag is kept as *former* for as long as offs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, layered
+from lineage_pipeline.core.coverage import PartitionCoverage
+from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offsets import EMPTY, Int64Array, RangeSet
+from lineage_pipeline.core.replay_claim import is_replay_name
 
 LakeTable = Literal["data", "quarantine"]
 TABLES: tuple[LakeTable, ...] = ("data", "quarantine")
@@ -40,6 +41,11 @@ class LakeObject:
     def name(self) -> tuple[LakeTable, str]:
         """By what objects are told apart."""
         return self.table, self.key
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether a replay of the quarantine wrote it: what is in it is in quarantine files as well, on purpose."""
+        return self.table == "data" and is_replay_name(self.key.rpartition("/")[2])
 
     def is_same(self, other: LakeObject) -> bool:
         """Whether the other is this object, unchanged, as far as a listing can tell."""
@@ -79,44 +85,6 @@ class LookedAt:
 
 
 @dataclass(frozen=True)
-class Runs:
-    """Columns of one shape (n,): file number files[i] holds [starts[i], ends[i]) of partitions[i], weights[i] times.
-
-    An offset that is in a file three times is in runs whose weights add up to 3.
-    """
-
-    files: Int64Array = field(default_factory=lambda: _NONE)
-    partitions: Int64Array = field(default_factory=lambda: _NONE)
-    starts: Int64Array = field(default_factory=lambda: _NONE)
-    ends: Int64Array = field(default_factory=lambda: _NONE)
-    weights: Int64Array = field(default_factory=lambda: _NONE)
-
-    def __len__(self) -> int:
-        return int(self.files.size)
-
-    def where(self, chosen: npt.NDArray[np.bool_] | Int64Array) -> Runs:
-        """The runs that `chosen` selects."""
-        return Runs(*(getattr(self, one.name)[chosen] for one in fields(self)))
-
-    def ranges(self) -> RangeSet:
-        """All offsets, whatever the partition and the file: for runs of one partition."""
-        return RangeSet(self.starts, self.ends)
-
-    def by_partition(self) -> Iterator[tuple[int, Runs]]:
-        """Partition by partition, in order, its runs in the order they have here."""
-        return self.by(self.partitions)
-
-    def by(self, keys: Int64Array) -> Iterator[tuple[int, Runs]]:
-        """Key by key, in order, the runs that have it; `keys` has the shape of the columns."""
-        for key, where in grouped(keys):
-            yield key, self.where(where)
-
-    def layers(self) -> tuple[RangeSet, Repeats]:
-        """For runs of one partition: the offsets they hold, and which of them more than once."""
-        return layered(self.starts, self.ends, self.weights)
-
-
-@dataclass(frozen=True)
 class LakeManifest:
     """`files` in the order of table and key, former ones behind; `runs` number them.
 
@@ -135,6 +103,24 @@ class LakeManifest:
         """The runs of the files that `keep` takes."""
         taken = np.array([keep(one) for one in self.files], dtype=np.bool_)
         return self.runs.where(taken[self.runs.files]) if len(self.runs) else self.runs
+
+    def uncovered(self) -> set[int]:
+        """The numbers of former files of which some offset is in no file that is there.
+
+        For what a replay wrote a row in quarantine does not stand: it must be in data.
+        """
+        left = np.array([one.left is not None for one in self.files], dtype=np.bool_)
+        data = np.array([one.listed.table == "data" for one in self.files], dtype=np.bool_)
+        replays = np.array([one.listed.is_replay for one in self.files], dtype=np.bool_)
+        found: set[int] = set()
+        for _, runs in self.runs.by_partition():
+            now = runs.where(~left[runs.files])
+            in_any, in_data = now.ranges(), now.where(data[now.files]).ranges()
+            for standing, chosen in ((in_any, left & ~replays), (in_data, left & replays)):
+                former = runs.where(chosen[runs.files])
+                covered = standing.overlaps(former.starts, former.ends)
+                found.update(former.files[covered < former.ends - former.starts].tolist())
+        return found
 
     def without(self, gone: Callable[[LakeFile], bool]) -> LakeManifest:
         """The manifest without these files and their runs."""
@@ -238,16 +224,7 @@ def _superseded(manifest: LakeManifest) -> set[int]:
         for index, one in enumerate(manifest.files)
         if one.left is not None and not (one.fault is None and one.listed.name in faulty)
     }
-    if not former:
-        return set()
-    is_former = np.array([one.left is not None for one in manifest.files], dtype=np.bool_)
-    mine = is_former[manifest.runs.files] if len(manifest.runs) else np.zeros(0, dtype=np.bool_)
-    there = {partition: runs.ranges() for partition, runs in manifest.runs.where(~mine).by_partition()}
-    open_files: set[int] = set()
-    for partition, runs in manifest.runs.where(mine).by_partition():
-        covered = there.get(partition, EMPTY).overlaps(runs.starts, runs.ends)
-        open_files.update(runs.files[covered < runs.ends - runs.starts].tolist())
-    return former - open_files
+    return former - manifest.uncovered() if former else set()
 
 
 def _with_looks(kept: list[tuple[LakeFile, int]], manifest: LakeManifest, looks: Sequence[LookedAt]) -> LakeManifest:
@@ -287,13 +264,3 @@ def _runs_of(number: int, coverage: Mapping[int, PartitionCoverage]) -> Runs:
             for column, value in zip(columns, values, strict=True):
                 column.append(value.astype(np.int64, copy=False))
     return Runs(*(np.concatenate([_NONE, *column]) for column in columns))
-
-
-def grouped(keys: Int64Array) -> Iterator[tuple[int, Int64Array]]:
-    """Each key, in order, with the places where it is, in order."""
-    if not keys.size:
-        return
-    order = np.argsort(keys, kind="stable")
-    borders = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
-    for where in np.split(order, borders):
-        yield int(keys[where[0]]), where.astype(np.int64, copy=False)

@@ -93,7 +93,8 @@ class RepairClaim:
     @property
     def writer(self) -> str:
         """Its id in index rows and names of objects: by number, topic, incarnation and ranges."""
-        told = [self.topic, self.cluster_id, self.topic_id, _pairs(self.lost), _pairs(self.damaged), self.width]
+        ranges = [written_ranges(self.lost), written_ranges(self.damaged)]
+        told = [self.topic, self.cluster_id, self.topic_id, *ranges, self.width]
         digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
         return f"{WRITER_PREFIX}{self.number:06d}-{digest[:12]}"
 
@@ -151,8 +152,8 @@ class RepairClaim:
                 "topic": self.topic,
                 "cluster_id": self.cluster_id,
                 "topic_id": self.topic_id,
-                "lost": _pairs(self.lost),
-                "damaged": _pairs(self.damaged),
+                "lost": written_ranges(self.lost),
+                "damaged": written_ranges(self.damaged),
                 "width": self.width,
                 "isolation": self.isolation,
                 "group": self.group,
@@ -196,8 +197,8 @@ def _claim(raw: Mapping[str, Any]) -> RepairClaim:
         topic=raw["topic"],
         cluster_id=raw["cluster_id"],
         topic_id=raw["topic_id"],
-        lost=_ranges(raw["lost"]),
-        damaged=_ranges(raw["damaged"]),
+        lost=read_ranges(raw["lost"]),
+        damaged=read_ranges(raw["damaged"]),
         width=width,
         isolation=isolation,
         group=raw["group"],
@@ -207,11 +208,13 @@ def _claim(raw: Mapping[str, Any]) -> RepairClaim:
     )
 
 
-def _pairs(ranges: Ranges) -> dict[str, list[list[int]]]:
+def written_ranges(ranges: Ranges) -> dict[str, list[list[int]]]:
+    """Ranges by partition for JSON; equal ranges are written equally."""
     return {str(one): [[part.start, part.end] for part in ranges[one]] for one in sorted(ranges) if len(ranges[one])}
 
 
-def _ranges(raw: Mapping[str, Any]) -> dict[int, RangeSet]:
+def read_ranges(raw: Mapping[str, Any]) -> dict[int, RangeSet]:
+    """What written_ranges wrote. Raises ValueError, TypeError or AttributeError."""
     found = {int(one): RangeSet.from_pairs((start, end) for start, end in pairs) for one, pairs in raw.items()}
     if any(not 0 <= one <= MAX_PARTITION for one in found):
         raise ValueError("a partition is not 0 to 2**31 - 1")

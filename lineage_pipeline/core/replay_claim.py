@@ -1,0 +1,127 @@
+"""Pure: what one replay of the quarantine has taken on, as a value and as JSON. Names of its objects follow from it.
+
+A claim is written once, before anything else, and no other claim takes the same offsets. So a replay that was killed is
+gone on with under the same names, and what it writes replaces what was there instead of doubling it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lineage_pipeline.core.ledger_json import parse_time, time_text
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
+from lineage_pipeline.core.repair_claim import Ranges, read_ranges, written_ranges
+from lineage_pipeline.errors import LedgerError
+
+FORMAT = "lineage-replay/1"
+FOLDER = "_replays"
+MAX_RECORDS = 1_000_000  # of one claim, which is one JSON object
+_NAME = re.compile(r"replay-\d{6,}-[0-9a-f]{12}-\d+\.parquet")
+
+
+@dataclass(frozen=True)
+class ReplayClaim:
+    """One replay. `number` counts the topic's replays from 1; `at`: when it was claimed (UTC); `by`: a person.
+
+    `parts`: by partition, the offsets of each data object. `cluster_id` and `topic_id`: whose offsets these are; None
+    where no deployment record says it.
+    """
+
+    number: int
+    topic: str
+    cluster_id: str | None
+    topic_id: str | None
+    parts: tuple[Ranges, ...]
+    at: datetime
+    by: str
+
+    @property
+    def writer(self) -> str:
+        """Its name: by number, topic, incarnation and offsets."""
+        told = [self.topic, self.cluster_id, self.topic_id, [written_ranges(one) for one in self.parts]]
+        return f"replay-{self.number:06d}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}"
+
+    def keys(self) -> tuple[str, ...]:
+        """The key of each part's data object below OUTPUT_PATH; the hour is that of the claim."""
+        folder = f"kafka_topic={self.topic}/dt={self.at:%Y-%m-%d}/hour={self.at:%H}"
+        writer = self.writer
+        return tuple(f"{folder}/{writer}-{number}.parquet" for number in range(len(self.parts)))
+
+    def offsets(self) -> dict[int, RangeSet]:
+        """All its offsets by partition."""
+        found: dict[int, RangeSet] = {}
+        for part in self.parts:
+            for partition, ranges in part.items():
+                found[partition] = found.get(partition, EMPTY).union(ranges)
+        return found
+
+    @property
+    def records(self) -> int:
+        """How many offsets it has."""
+        return sum(ranges.total for part in self.parts for ranges in part.values())
+
+    def to_json(self) -> str:
+        """The claim's text; equal claims give equal text."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "number": self.number,
+                "writer": self.writer,
+                "topic": self.topic,
+                "cluster_id": self.cluster_id,
+                "topic_id": self.topic_id,
+                "parts": [written_ranges(one) for one in self.parts],
+                "at": time_text(self.at),
+                "by": self.by,
+            }
+        )
+
+
+def is_replay_name(name: str) -> bool:
+    """Whether an object of that name in data was written by a replay."""
+    return name.startswith("replay-") and _NAME.fullmatch(name) is not None
+
+
+def parse_replay_claim(name: str, text: str) -> ReplayClaim:
+    """The claim in `text`; `name` is its key, for messages.
+
+    Raises LedgerError, naming the key, for anything that is not exactly a claim of this version: what an earlier
+    replay has taken on must not be guessed.
+    """
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _refused(name, "it is not JSON") from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise _refused(name, f"it is not of format {FORMAT}")
+    try:
+        found = _claim(raw)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _refused(name, f"a value cannot be: {str(error)[:120]}") from None
+    if json.loads(found.to_json()) != raw:
+        raise _refused(name, "it says something else than its own offsets do")
+    return found
+
+
+def _claim(raw: Mapping[str, Any]) -> ReplayClaim:
+    if raw["number"] < 1 or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", raw["topic"]):
+        raise ValueError(f"{raw['number']!r}, {raw['topic']!r}")
+    return ReplayClaim(
+        number=raw["number"],
+        topic=raw["topic"],
+        cluster_id=raw["cluster_id"],
+        topic_id=raw["topic_id"],
+        parts=tuple(read_ranges(one) for one in raw["parts"]),
+        at=parse_time(raw["at"]),
+        by=raw["by"],
+    )
+
+
+def _refused(name: str, why: str) -> LedgerError:
+    return LedgerError(f"replay claim {name} cannot be read ({why}): restore it before anything is replayed")
