@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lineage_pipeline.books.lake_book import LakeBook, LakeBudget, Progress
 from lineage_pipeline.books.object_store import ObjectStore, open_store
+from lineage_pipeline.books.replay_log import ReplayLog
 from lineage_pipeline.core.lake_layout import Columns, LakeLayout, PathTemplate
 from lineage_pipeline.core.lake_manifest import LakeTable
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
@@ -25,6 +26,7 @@ def lake_book(
         data_days=topic.retention.data_days,
         leftover=max(float(topic.max_delay), 2 * settings.settle_seconds(topic)),
         progress=progress,
+        replays=ReplayLog(open_store(topic.paths.offset_index, settings.aws), topic.name),
     )
 
 

@@ -83,6 +83,7 @@ def plan_rebuild(request: AuditRequest, now: Clock, *, tail: bool = False) -> Re
         before=evidence.audited_at.timestamp() - request.rules.settle,
         tail=tail or foreign,
         since=evidence.memory.lake_since,
+        replayed=reading.claimed(evidence.memory.lake_since),
     )
     found = rebuild(reading.manifest, evidence.index.coverage, rules)
     problems = (*evidence.index.problems, *lake.problems)

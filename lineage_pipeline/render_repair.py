@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lineage_pipeline.books.repair_log import Note
+from lineage_pipeline.books.claim_log import Note
 from lineage_pipeline.core.expiry import span
 from lineage_pipeline.core.repair_claim import RepairClaim
 from lineage_pipeline.core.repair_plan import DuplicatedRange, PlannedSpan, RefusedRange, planned_spans

@@ -13,11 +13,12 @@ from itertools import islice
 
 from lineage_pipeline.audit_topic import AuditRequest
 from lineage_pipeline.books.audit_state import AuditState
+from lineage_pipeline.books.claim_log import Note, begun
 from lineage_pipeline.books.deployments import writer_isolation
 from lineage_pipeline.books.index_store import locate_rows
 from lineage_pipeline.books.job_signs import job_signs
 from lineage_pipeline.books.object_store import ObjectStore, present
-from lineage_pipeline.books.repair_log import Note, RepairLog, begun
+from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.books.table_files import schema_conflict, unasked_columns
 from lineage_pipeline.core.deployment import Isolation, deployment_key
 from lineage_pipeline.core.held_back import seen_missing
@@ -137,7 +138,7 @@ def _run(
 ) -> list[Replayed]:
     """One claim's tasks, with a note before and after."""
     claim, done = job.claim, list[Replayed]()
-    log.note(begun(claim, request.by, now()))
+    log.note(begun(claim.number, request.by, now()))
     record = claim.deployment()
     request.lake.offset_index.put_new(deployment_key(record.writer), record.to_json().encode())
     try:

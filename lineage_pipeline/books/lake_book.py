@@ -18,10 +18,12 @@ from lineage_pipeline.books.lake_files import Looked, look_at
 from lineage_pipeline.books.lake_listing import TableListing, list_table
 from lineage_pipeline.books.manifest_file import manifest_bytes, parse_manifest
 from lineage_pipeline.books.object_store import ObjectStore
+from lineage_pipeline.books.replay_log import ReplayLog
 from lineage_pipeline.core.lake_comparison import Doubt, LakeNote, shown
 from lineage_pipeline.core.lake_evidence import LakeReading
 from lineage_pipeline.core.lake_layout import LakeLayout
 from lineage_pipeline.core.lake_manifest import LakeManifest, LakeObject, LakeTable, retire, to_look_at, updated
+from lineage_pipeline.core.replay_claim import ReplayClaim, claimed_offsets
 from lineage_pipeline.errors import LedgerError, StoreError
 
 MANIFEST = "_lake/files.parquet"
@@ -54,6 +56,7 @@ class LakeBook:
 
     `again`: look at every object anew. `keep`: store the manifest. `data_days`: after how many days objects leave by
     rule. Uncommitted files older than `leftover` seconds are reported. `progress` is told of looks done and to do.
+    `replays`: who replayed what of the quarantine; None where nobody can have.
     """
 
     tables: Mapping[LakeTable, ObjectStore]
@@ -65,11 +68,13 @@ class LakeBook:
     data_days: int | None = None
     leftover: float = 3600.0
     progress: Progress | None = None
+    replays: ReplayLog | None = None
 
     def read(self, at: datetime) -> LakeReading:
         """The lake as it is now. What could not be seen is in `status`, `doubts` and `problems`."""
         kept = self.kept()
         known = kept.manifest
+        replays, unread = self._replays()
         try:
             listings = {table: self._listed(table, known) for table in self.tables}
         except StoreError as error:
@@ -80,7 +85,7 @@ class LakeBook:
         tables = {one.table for one in listed} | {one.listed.table for one in known.files}
         todo = to_look_at(known, listed, again=self.again)
         looks, failed = self._looks(todo, set(known.present()), at.timestamp())
-        update = updated(known, listed, [one.looked for one in looks], at.timestamp())
+        update = updated(known, listed, [one.looked for one in looks], at.timestamp(), claimed_offsets(replays))
         manifest = update.manifest
         if self.data_days is not None:
             manifest = retire(manifest, (at - timedelta(days=self.data_days)).timestamp())
@@ -92,7 +97,7 @@ class LakeBook:
         if skipped := len(left - waiting):
             text = f"{skipped} of {len(todo)} files were not looked at again, since the budget of one audit was used up"
             problems.append(f"{text} (`max_files` and its kin in lake_files): the next --full goes on with them")
-        problems += [one for one in (kept.problem, self._stored(kept, manifest)) if one]
+        problems += [one for one in (unread or self._stored(kept, manifest), kept.problem) if one]
         return LakeReading(
             status="read",
             manifest=manifest,
@@ -102,6 +107,7 @@ class LakeBook:
             superseded=update.superseded,
             never_seen=tuple(self._never_seen(tables)),
             first=kept.data is None,
+            replays=replays,
         )
 
     def kept(self) -> KeptManifest:
@@ -131,10 +137,24 @@ class LakeBook:
                 looks.append(look_at(self.tables[one.table], one, self.layout, at.timestamp(), every_page=True).looked)
             except StoreError as error:
                 problems.append(f"{shown(one)} could not be read: {error}")
-        if looks:
+        replays, unread = self._replays()
+        if unread:
+            problems.append(unread)
+        elif looks:
             there = [one.listed for one in kept.manifest.present().values()]
-            problems += [self._stored(kept, updated(kept.manifest, there, looks, at.timestamp()).manifest) or ""]
+            found = updated(kept.manifest, there, looks, at.timestamp(), claimed_offsets(replays))
+            problems += [self._stored(kept, found.manifest) or ""]
         return tuple(one for one in problems if one)
+
+    def _replays(self) -> tuple[tuple[ReplayClaim, ...], str | None]:
+        """The claims, read before the files are listed, since a claim is written before its files; or why not.
+
+        Without them the manifest is not stored: it would forget what replays once put into data.
+        """
+        try:
+            return (self.replays.claims() if self.replays is not None else ()), None
+        except (StoreError, LedgerError) as error:
+            return (), f"what was replayed of the quarantine is not known, so it seems to be there twice: {error}"
 
     def _key(self) -> str:
         return f"kafka_topic={self.layout.topic}/{MANIFEST}"

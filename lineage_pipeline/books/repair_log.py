@@ -1,116 +1,24 @@
-"""Who repaired what, below OFFSET_INDEX_PATH/_repairs/T: claims, each number given once, and a note per attempt.
-
-Nothing here is ever changed or deleted. Where a store does not honour "create once" atomically (docs/ledger.md names
-one), two repairs in the same instant could take the same number: the one that reads back another's claim gives up.
-"""
+"""Who repaired what, below OFFSET_INDEX_PATH/_repairs/T."""
 
 from __future__ import annotations
 
-import json
-import re
-import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
-from lineage_pipeline.books.object_store import ObjectStore, present, read_many
-from lineage_pipeline.core.ledger_json import time_text
+from lineage_pipeline.books.claim_log import ClaimLog
+from lineage_pipeline.books.object_store import ObjectStore, present
 from lineage_pipeline.core.repair_claim import FOLDER, Chunk, RepairClaim, parse_claim
-from lineage_pipeline.errors import LedgerError, StoreError
-
-_NUMBER = re.compile(r"(\d{6,12})\.json")
 
 
-@dataclass(frozen=True)
-class Note:
-    """One attempt at a claim: who, when (UTC, ISO 8601), and what came of it: `begun`, `finished` or `failed`."""
-
-    number: int
-    at: str
-    by: str
-    what: str
-    text: str = ""
-
-
-class RepairLog:
+class RepairLog(ClaimLog[RepairClaim]):
     """The repairs of one topic; `store` is the root of its offset index."""
 
     def __init__(self, store: ObjectStore, topic: str) -> None:
-        self._store = store
-        self._topic = topic
-        self._root = f"{FOLDER}/{topic}"
+        super().__init__(store, topic, FOLDER, "repair")
 
     def claims(self) -> tuple[RepairClaim, ...]:
         """All claims by number. Raises LedgerError when one is gone or cannot be read, StoreError on failure."""
-        found = []
-        for key, data in self._objects("claims"):
-            matched = _NUMBER.fullmatch(key.rpartition("/")[2])
-            claim = parse_claim(key, data.decode("utf-8", errors="replace"))
-            if matched is None or int(matched[1]) != claim.number or claim.topic != self._topic:
-                raise LedgerError(f"repair claim {key} is of another number or topic: restore it")
-            found.append(claim)
-        found.sort(key=lambda one: one.number)
-        gone = set(range(1, len(found) + 1)) - {one.number for one in found}
-        if gone:
-            raise LedgerError(
-                f"repair claim {min(gone)} of {self._topic} is gone from {self._store.uri}/{self._root}: restore it;"
-                " what it began may be unfinished, and another repair could write it twice"
-            )
-        return tuple(found)
-
-    def take(self, claim: RepairClaim) -> bool:
-        """Write the claim; False when its number was given meanwhile. Raises StoreError."""
-        key, data = f"{self._root}/claims/{claim.number:06d}.json", claim.to_json().encode()
-        try:
-            self._store.put_new(key, data)
-        except StoreError:
-            if self._is(key, data):
-                return True
-            raise
-        return self._is(key, data)
-
-    def note(self, note: Note) -> None:
-        """Add a note. Raises StoreError."""
-        name = f"{note.at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
-        text = {"number": note.number, "at": note.at, "by": note.by, "what": note.what, "text": note.text}
-        self._store.put_new(f"{self._root}/attempts/{name}.json", json.dumps(text).encode())
-
-    def notes(self) -> tuple[Note, ...]:
-        """All notes, oldest first; one that cannot be read is left out, since nothing is decided by it alone."""
-        found = []
-        for _, data in self._objects("attempts"):
-            try:
-                raw: Any = json.loads(data)
-                found.append(
-                    Note(int(raw["number"]), str(raw["at"]), str(raw["by"]), str(raw["what"]), str(raw["text"]))
-                )
-            except (KeyError, TypeError, ValueError):
-                continue
-        return tuple(sorted(found, key=lambda one: (one.at, one.what)))
+        return self.read_claims(parse_claim)
 
     def unfinished(self, claim: RepairClaim) -> tuple[Chunk, ...]:
         """The chunks whose index object is not there. Raises StoreError."""
         keys = {key: chunk for chunk in claim.chunks() for key in [claim.index_key(chunk)]}
         there = present(self._store, keys)
         return tuple(chunk for key, chunk in keys.items() if key not in there)
-
-    def _objects(self, folder: str) -> Iterator[tuple[str, bytes]]:
-        if not self._store.exists():
-            return
-        keys = sorted(info.key for info in self._store.list(f"{self._root}/{folder}") if info.key.endswith(".json"))
-        for key, data in read_many(self._store, keys):
-            if isinstance(data, StoreError):
-                raise data
-            yield key, data
-
-    def _is(self, key: str, data: bytes) -> bool:
-        try:
-            return self._store.get(key) == data
-        except StoreError:
-            return False
-
-
-def begun(claim: RepairClaim, by: str, at: datetime) -> Note:
-    """The note with which every attempt begins."""
-    return Note(claim.number, time_text(at), by, "begun")

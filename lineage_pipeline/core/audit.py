@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lineage_pipeline.core.decision import decide_partition
 from lineage_pipeline.core.evidence import AuditEvidence
-from lineage_pipeline.core.lake_claims import absent_ranges, looked_whole, remembered_damage
+from lineage_pipeline.core.lake_claims import absent_ranges, looked_whole, remembered_damage, replayed_counts
 from lineage_pipeline.core.memory import Damage, LakeObservation, Observation, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
 from lineage_pipeline.core.report import AuditReport, build_report
@@ -63,7 +63,7 @@ def lake_observation(evidence: AuditEvidence, report: AuditReport, finished_at: 
         for known in remembered_damage(evidence, one.partition):
             if len(known.ranges.intersection(left)):
                 damage.append(Damage(one.partition, known.ranges.intersection(left), known.cause, known.evidence))
-    return LakeObservation(finished_at, absent, tuple(damage))
+    return LakeObservation(finished_at, absent, tuple(damage), replayed_counts(evidence))
 
 
 def _partitions(evidence: AuditEvidence) -> list[int]:

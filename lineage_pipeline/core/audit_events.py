@@ -54,7 +54,7 @@ def events_of(look: Look, state: LedgerState, fold: FoldWritten | None) -> tuple
         return tuple(found)
     lake = lake_observation(look.evidence, look.report, look.finished_at)
     if lake is not None and look.evidence.incarnation_problem is None:
-        found.append(LakeLooked(lake.observed_at, lake.absent, lake.damage))
+        found.append(LakeLooked(lake.observed_at, lake.absent, lake.damage, lake.replayed))
     found += _baselines(look, state)
     writers = {one.writer for one in look.evidence.index.deployments} | look.evidence.index.sealed_writers
     if not writers <= state.writers:

@@ -15,6 +15,7 @@ from lineage_pipeline.core.decision import PartitionDecision
 from lineage_pipeline.core.deployment import by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.expiry import Deadline, Expiry, shown, span
+from lineage_pipeline.core.lake_claims import replayed_counts
 from lineage_pipeline.core.memory import Counted
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 
@@ -105,16 +106,23 @@ def _about_quarantine(evidence: AuditEvidence) -> Iterator[Finding]:
     now = Counted(evidence.audited_at, sum(one.records for one in rows), sum(one.quarantined for one in rows))
     if not now.quarantined:
         return
+    replayed = min(now.quarantined, sum(replayed_counts(evidence).values()))
     text = f"{now.quarantined} records went to quarantine"
-    yield Finding("quarantine", "warn", None, text, {"quarantined": now.quarantined, "records": now.records})
+    counts = {"quarantined": now.quarantined, "records": now.records}
+    if replayed:
+        text += f", and {replayed} of them were replayed to data"
+        counts["replayed"] = replayed
+    yield Finding("quarantine", "info" if replayed == now.quarantined else "warn", None, text, counts)
     limit = evidence.rules.quarantine_limit
-    stretches = [(_since(evidence), now), (Counted(now.at, 0, 0), now)]  # lately, and altogether
+    # lately, and altogether: what was replayed is no trouble any more
+    stretches = [(_since(evidence), now), (Counted(now.at, 0, replayed), now)]
     for index, (before, after) in enumerate(stretches):
         records, bad = after.records - before.records, after.quarantined - before.quarantined
         if records >= _ENOUGH_RECORDS and bad > limit * records:
             since = None if index else before.at
             when = f" since {shown(since)}" if since else ""
-            told = f"{bad} of {records} records{when} went to quarantine: {bad / records:.2%}, the limit is {limit:.2%}"
+            went = "are in quarantine, replayed ones aside" if index and replayed else "went to quarantine"
+            told = f"{bad} of {records} records{when} {went}: {bad / records:.2%}, the limit is {limit:.2%}"
             data = {
                 "quarantined": bad,
                 "records": records,

@@ -18,7 +18,7 @@ from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
 from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offset_index import IndexRow
 from lineage_pipeline.core.offsets import EMPTY, Int64Array, RangeSet
-from lineage_pipeline.core.replayed import Kinds, accounted_once
+from lineage_pipeline.core.replayed import accounted_once, quarantine_files
 
 WRITER = "rebuild"
 _DAY = 86_400_000  # milliseconds
@@ -30,12 +30,13 @@ class RebuildRules:
 
     `before`: only for objects that the store took before (epoch seconds): the index rows of younger ones may be under
     way. `tail`: also behind a partition's last index row, where a stopped job may still commit rows. `since`: objects
-    before are of a topic that is no more.
+    before are of a topic that is no more. `replayed`: by partition, what replays of the quarantine have taken on.
     """
 
     before: float
     tail: bool = False
     since: float | None = None
+    replayed: Mapping[int, RangeSet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def rebuild(manifest: LakeManifest, index: Mapping[int, PartitionCoverage], rule
     """The rows that bring the index up to what the lake holds. With the same lake and index it is the same."""
     ours = manifest.chosen(lambda one: one.left is None and (rules.since is None or one.listed.modified >= rules.since))
     written = np.array([int(one.listed.modified * 1000) for one in manifest.files], dtype=np.int64)
-    kinds = Kinds.of(manifest.files)
+    in_quarantine = quarantine_files(manifest)
     rows: dict[int, list[IndexRow]] = {}
     young: dict[int, RangeSet] = {}
     behind: dict[int, RangeSet] = {}
@@ -82,14 +83,15 @@ def rebuild(manifest: LakeManifest, index: Mapping[int, PartitionCoverage], rule
             lacking = lacking.clip(0, end)
         settled = runs.where(written[runs.files] < rules.before * 1000)
         young[partition] = lacking.difference(settled.ranges())
-        mine = accounted_once(kinds, settled).within(lacking)
+        claimed = rules.replayed.get(partition, EMPTY)
+        mine = accounted_once(in_quarantine, settled, claimed).within(lacking)
         for day, chosen in mine.by(written[mine.files] // _DAY):
-            rows.setdefault(day, []).extend(_rows(partition, chosen, manifest.files))
+            rows.setdefault(day, []).extend(_rows(partition, chosen, manifest.files, claimed))
     files = tuple(_named(RebuiltFile(_shown(day), tuple(listed))) for day, listed in sorted(rows.items()))
     return Rebuild(files, _some(young), _some(behind))
 
 
-def _rows(partition: int, runs: Runs, files: Sequence[LakeFile]) -> Iterator[IndexRow]:
+def _rows(partition: int, runs: Runs, files: Sequence[LakeFile], claimed: RangeSet) -> Iterator[IndexRow]:
     """A row per maximal run, and one more for every further time that its offsets occur."""
     exact, repeats = runs.layers()
     layers = [(exact.starts, exact.ends)]
@@ -97,7 +99,7 @@ def _rows(partition: int, runs: Runs, files: Sequence[LakeFile]) -> Iterator[Ind
         deeper = repeats.depths >= depth
         again = RangeSet(repeats.starts[deeper], repeats.ends[deeper])
         layers.append((again.starts, again.ends))
-    quarantined = _quarantined(runs, files)
+    quarantined = _quarantined(runs, files).union(claimed)  # it was, also where a replay stands for it by now
     first, last, newest = _times(runs, exact, files)
     for starts, ends in layers:
         within = np.searchsorted(exact.starts, starts, "right") - 1
@@ -137,8 +139,7 @@ def _times(runs: Runs, exact: RangeSet, files: Sequence[LakeFile]) -> tuple[Int6
 
 
 def _quarantined(runs: Runs, files: Sequence[LakeFile]) -> RangeSet:
-    # what a replay wrote was quarantined once: the job's own rows count it so as well
-    bad = np.array([one.listed.table == "quarantine" or one.listed.is_replay for one in files], dtype=bool)
+    bad = np.array([one.listed.table == "quarantine" for one in files], dtype=bool)
     return runs.where(bad[runs.files]).ranges()
 
 

@@ -98,6 +98,20 @@ def remembered_damage(evidence: AuditEvidence, partition: int) -> list[Damage]:
     return [one for one in looks[-1].damage if one.partition == partition] if looks else []
 
 
+def replayed_counts(evidence: AuditEvidence) -> dict[int, int]:
+    """Of how many indexed offsets a replay put a row into data: as this look shows, or as the newest whole one did."""
+    if not looked_whole(evidence):
+        looks = evidence.memory.lake
+        return dict(looks[-1].replayed) if looks else {}
+    found = {}
+    for partition, seen in evidence.lake.partitions.items():
+        coverage = evidence.index.coverage.get(partition)
+        count = seen.replayed.intersection(coverage.exact).total if coverage else 0
+        if count:
+            found[partition] = count
+    return found
+
+
 def looked_whole(evidence: AuditEvidence) -> bool:
     """Whether this look can be the first or the second of two: nothing that was there was left out."""
     return evidence.lake.status == "read" and not any(doubt.of_lost for doubt in evidence.lake.doubts)

@@ -16,7 +16,7 @@ from lineage_pipeline.core.coverage import PartitionCoverage, Repeats
 from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest, LakeObject
 from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
-from lineage_pipeline.core.replayed import Kinds, holding, withdrawn
+from lineage_pipeline.core.replayed import Mask, holding, quarantine_files, withdrawn
 
 MAX_NAMED = 100  # ranges or files of a partition that are told one by one
 
@@ -90,37 +90,43 @@ def shown(one: LakeObject) -> str:
 
 
 def compare_lake(
-    manifest: LakeManifest, index: Mapping[int, PartitionCoverage], since: float | None = None
+    manifest: LakeManifest,
+    index: Mapping[int, PartitionCoverage],
+    since: float | None = None,
+    claimed: Mapping[int, RangeSet] | None = None,
 ) -> dict[int, PartitionLake]:
     """Partition -> what the lake holds, for every partition that an object, or a former one, ever held.
 
     `since`: objects that the store took before (epoch seconds) are of a topic of the same name that is no more.
+    `claimed`: offsets that replays of the quarantine have taken on.
     """
     ours = [since is None or one.listed.modified >= since for one in manifest.files]
     there = np.array([mine and one.left is None for mine, one in zip(ours, manifest.files, strict=True)], dtype=bool)
     once = np.array([mine and one.left is not None for mine, one in zip(ours, manifest.files, strict=True)], dtype=bool)
     former = dict(manifest.runs.where(once[manifest.runs.files]).by_partition()) if manifest.files else {}
     present = dict(manifest.runs.where(there[manifest.runs.files]).by_partition()) if manifest.files else {}
-    kinds = Kinds.of(manifest.files)
+    in_quarantine, claimed = quarantine_files(manifest), claimed or {}
     return {
         partition: _partition(
-            (manifest, kinds),
+            (manifest, in_quarantine),
             (present.get(partition, Runs()), former.get(partition, Runs())),
             index.get(partition, PartitionCoverage()).exact,
-            manifest.retired.get(partition, EMPTY),
+            (manifest.retired.get(partition, EMPTY), claimed.get(partition, EMPTY)),
         )
         for partition in sorted({*present, *former, *manifest.retired})
     }
 
 
-def file_doubts(manifest: LakeManifest) -> tuple[list[Doubt], list[LakeNote]]:
+def file_doubts(
+    manifest: LakeManifest, claimed: Mapping[int, RangeSet] | None = None
+) -> tuple[list[Doubt], list[LakeNote]]:
     """What objects that are there and cannot be read leave open, each named.
 
     A broken object is no doubt when its offsets are known from before it broke, and all in other objects by now.
     """
     doubts: list[Doubt] = []
     notes: list[LakeNote] = []
-    known = _known_before(manifest)
+    known = _known_before(manifest, claimed or {})
     for one in manifest.files:
         if one.left is not None or one.fault is None:
             continue
@@ -133,10 +139,10 @@ def file_doubts(manifest: LakeManifest) -> tuple[list[Doubt], list[LakeNote]]:
     return doubts, notes
 
 
-def _known_before(manifest: LakeManifest) -> dict[tuple[str, str], bool]:
+def _known_before(manifest: LakeManifest, claimed: Mapping[int, RangeSet]) -> dict[tuple[str, str], bool]:
     """For names that an object had before: whether all offsets of that object are in others."""
     found: dict[tuple[str, str], bool] = {}
-    uncovered = manifest.uncovered()
+    uncovered = manifest.uncovered(claimed)
     for index, one in enumerate(manifest.files):
         if one.left is not None and one.fault is None:
             found[one.listed.name] = found.get(one.listed.name, True) and index not in uncovered
@@ -144,24 +150,24 @@ def _known_before(manifest: LakeManifest) -> dict[tuple[str, str], bool]:
 
 
 def _partition(
-    lake: tuple[LakeManifest, Kinds], runs: tuple[Runs, Runs], indexed: RangeSet, retired: RangeSet
+    lake: tuple[LakeManifest, Mask], runs: tuple[Runs, Runs], indexed: RangeSet, left: tuple[RangeSet, RangeSet]
 ) -> PartitionLake:
-    (manifest, kinds), (now, former) = lake, runs
-    held = holding(kinds, now)
-    present = held.present.difference(withdrawn(kinds, now, former))
+    (manifest, in_quarantine), (now, former), (retired, claimed) = lake, runs, left
+    held = holding(in_quarantine, now, claimed)
+    present = held.present.difference(withdrawn(in_quarantine, now, former, claimed))
     return PartitionLake(
         present=present,
         repeats=held.repeats,
         quarantined=held.quarantined,
         replayed=held.replayed,
         retired=retired,
-        lost=tuple(_lost(manifest.files, former, present, held.quarantined)),
+        lost=tuple(_lost(manifest.files, former, present, claimed.intersection(held.quarantined))),
         copies=tuple(_copies(manifest.files, now, held.repeats)),
         unindexed=tuple(_unindexed(manifest.files, now, held.present.difference(indexed))),
     )
 
 
-def _lost(files: tuple[LakeFile, ...], former: Runs, present: RangeSet, quarantined: RangeSet) -> Iterator[Lost]:
+def _lost(files: tuple[LakeFile, ...], former: Runs, present: RangeSet, replayable: RangeSet) -> Iterator[Lost]:
     """What former objects held and none holds now; the newest word of each name, and those before, one by one."""
     open_runs = former.where(present.overlaps(former.starts, former.ends) < former.ends - former.starts)
     numbers = sorted(set(open_runs.files.tolist()), key=lambda number: -(files[number].left_at or 0.0))
@@ -169,7 +175,7 @@ def _lost(files: tuple[LakeFile, ...], former: Runs, present: RangeSet, quaranti
         one = files[number]
         left = open_runs.where(open_runs.files == number).ranges().difference(present)
         word = "is not there any more" if one.left == "missing" else "was changed and does not hold them any more"
-        again = one.listed.is_replay and len(left.intersection(quarantined))
+        again = one.listed.table == "data" and len(left.intersection(replayable))
         remedy = "; `lineage quarantine replay --execute` writes it again from the quarantine" if again else ""
         yield Lost(_CAUSES[str(one.left)], left, f"{shown(one.listed)} held them and {word}{remedy}")
     for left_as, cause in _CAUSES.items():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lineage_pipeline.core.coverage import PartitionCoverage
 from lineage_pipeline.core.evidence import BookStatus, LakeEvidence
 from lineage_pipeline.core.lake_comparison import Doubt, LakeNote, PartitionLake, compare_lake, file_doubts, shown
 from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest, LakeTable
 from lineage_pipeline.core.memory import Memory
-from lineage_pipeline.core.offsets import EMPTY
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
+from lineage_pipeline.core.replay_claim import ReplayClaim, claimed_offsets
 
 _TOLD = 5  # files or ranges in one remark
 
@@ -20,7 +22,8 @@ class LakeReading:
     """A listing of both tables and looks at what was new. Without a whole listing `status` is unreadable.
 
     `superseded`: former objects whose offsets are all in others now. `never_seen`: tables without any object, now or
-    ever, and what to do about it. `first`: nothing was known of the lake before.
+    ever, and what to do about it. `first`: nothing was known of the lake before. `replays`: all
+    claims of replays of the quarantine.
     """
 
     status: BookStatus
@@ -31,6 +34,11 @@ class LakeReading:
     superseded: tuple[LakeFile, ...] = ()
     never_seen: tuple[tuple[LakeTable, str], ...] = ()
     first: bool = False
+    replays: tuple[ReplayClaim, ...] = ()
+
+    def claimed(self, since: float | None = None) -> dict[int, RangeSet]:
+        """By partition, what replays have taken on, of the topic that began at `since` (epoch seconds)."""
+        return claimed_offsets(one for one in self.replays if since is None or one.at.timestamp() >= since)
 
 
 def lake_evidence(
@@ -40,9 +48,10 @@ def lake_evidence(
 
     `settled`: objects that the store took before (epoch seconds) should have their index rows by now; None: who knows.
     """
-    doubts, notes = file_doubts(reading.manifest)
+    claimed = reading.claimed(memory.lake_since)
+    doubts, notes = file_doubts(reading.manifest, claimed)
     problems = [doubt.text for doubt in doubts]
-    partitions = compare_lake(reading.manifest, index, memory.lake_since)
+    partitions = compare_lake(reading.manifest, index, memory.lake_since, claimed)
     if memory.remarks and memory.lake_since is None and reading.manifest.files:
         text = "the topic was recreated, and no deployment record says since when files are of the topic that is now"
         doubts.append(Doubt("unproven", text))
@@ -90,8 +99,13 @@ def _rewritten(files: tuple[LakeFile, ...]) -> LakeNote:
 def _about_partition(partition: int, lake: PartitionLake, index: PartitionCoverage) -> Iterator[LakeNote]:
     if len(lake.quarantined):
         total = lake.quarantined.total
-        yield LakeNote("quarantine", "warn", f"{total} offsets are in quarantine: {_listed(lake)}", partition)
-    counted = lake.quarantined.intersection(index.exact).total
+        replayed = lake.quarantined.intersection(lake.replayed).total
+        told = f", {replayed} of them replayed to data" if replayed else ""
+        severity: Literal["info", "warn"] = "info" if replayed == total else "warn"
+        text = f"{total} offsets are in quarantine{told}: {_listed(lake)}"
+        yield LakeNote("quarantine", severity, text, partition)
+    # of what was replayed the quarantine file may be gone: the index counted it all the same
+    counted = lake.quarantined.union(lake.replayed).intersection(index.exact).total
     if index.quarantined != counted and not len(index.repeats.starts) and not len(lake.repeats.starts):
         text = f"index rows count {index.quarantined} records in quarantine, and {counted} of them are in its files"
         yield LakeNote("quarantine-differs", "warn", text, partition)

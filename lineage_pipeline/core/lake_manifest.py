@@ -15,7 +15,6 @@ import numpy as np
 from lineage_pipeline.core.coverage import PartitionCoverage
 from lineage_pipeline.core.lake_runs import Runs
 from lineage_pipeline.core.offsets import EMPTY, Int64Array, RangeSet
-from lineage_pipeline.core.replay_claim import is_replay_name
 
 LakeTable = Literal["data", "quarantine"]
 TABLES: tuple[LakeTable, ...] = ("data", "quarantine")
@@ -41,11 +40,6 @@ class LakeObject:
     def name(self) -> tuple[LakeTable, str]:
         """By what objects are told apart."""
         return self.table, self.key
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether a replay of the quarantine wrote it: what is in it is in quarantine files as well, on purpose."""
-        return self.table == "data" and is_replay_name(self.key.rpartition("/")[2])
 
     def is_same(self, other: LakeObject) -> bool:
         """Whether the other is this object, unchanged, as far as a listing can tell."""
@@ -104,19 +98,20 @@ class LakeManifest:
         taken = np.array([keep(one) for one in self.files], dtype=np.bool_)
         return self.runs.where(taken[self.runs.files]) if len(self.runs) else self.runs
 
-    def uncovered(self) -> set[int]:
+    def uncovered(self, claimed: Mapping[int, RangeSet]) -> set[int]:
         """The numbers of former files of which some offset is in no file that is there.
 
-        For what a replay wrote a row in quarantine does not stand: it must be in data.
+        `claimed`: by partition, offsets that a replay of the quarantine put into data, or will: once they were there, a
+        row in quarantine does not stand for them.
         """
         left = np.array([one.left is not None for one in self.files], dtype=np.bool_)
         data = np.array([one.listed.table == "data" for one in self.files], dtype=np.bool_)
-        replays = np.array([one.listed.is_replay for one in self.files], dtype=np.bool_)
         found: set[int] = set()
-        for _, runs in self.runs.by_partition():
+        for partition, runs in self.runs.by_partition():
             now = runs.where(~left[runs.files])
             in_any, in_data = now.ranges(), now.where(data[now.files]).ranges()
-            for standing, chosen in ((in_any, left & ~replays), (in_data, left & replays)):
+            standing_for_data = in_any.difference(claimed.get(partition, EMPTY).difference(in_data))
+            for standing, chosen in ((in_any, left & ~data), (standing_for_data, left & data)):
                 former = runs.where(chosen[runs.files])
                 covered = standing.overlaps(former.starts, former.ends)
                 found.update(former.files[covered < former.ends - former.starts].tolist())
@@ -155,11 +150,15 @@ def to_look_at(manifest: LakeManifest, listed: Iterable[LakeObject], *, again: b
 
 
 def updated(
-    manifest: LakeManifest, listed: Sequence[LakeObject], looked: Sequence[LookedAt], at: float
+    manifest: LakeManifest,
+    listed: Sequence[LakeObject],
+    looked: Sequence[LookedAt],
+    at: float,
+    claimed: Mapping[int, RangeSet] | None = None,
 ) -> ManifestUpdate:
     """The manifest after a whole listing, and the looks at what to_look_at gave, or at a part of it.
 
-    `at`: epoch seconds.
+    `at`: epoch seconds. `claimed`: offsets of replays, see LakeManifest.uncovered.
     """
     by_name = {one.name: one for one in listed}
     fresh = {one.file.listed.name: one for one in looked}
@@ -181,7 +180,7 @@ def updated(
             kept.append((replace(one, left="changed", left_at=at), index))
     merged = _with_looks(kept, manifest, [fresh[name] for name in sorted(fresh)])
     unread = tuple(one for one in listed if one.name not in still and one.name not in fresh)
-    covered = _superseded(merged)
+    covered = _superseded(merged, claimed or {})
     dropped = [one for index, one in enumerate(merged.files) if index in covered]
     known = {id(one) for one in dropped}
     there = merged.present()
@@ -213,7 +212,7 @@ def _former_ranges(manifest: LakeManifest, before: float) -> dict[int, RangeSet]
     }
 
 
-def _superseded(manifest: LakeManifest) -> set[int]:
+def _superseded(manifest: LakeManifest, claimed: Mapping[int, RangeSet]) -> set[int]:
     """The numbers of former files that leave no offset uncovered; not those that a broken object stands for now.
 
     What such an object held is known from its former self alone.
@@ -224,7 +223,7 @@ def _superseded(manifest: LakeManifest) -> set[int]:
         for index, one in enumerate(manifest.files)
         if one.left is not None and not (one.fault is None and one.listed.name in faulty)
     }
-    return former - manifest.uncovered() if former else set()
+    return former - manifest.uncovered(claimed) if former else set()
 
 
 def _with_looks(kept: list[tuple[LakeFile, int]], manifest: LakeManifest, looks: Sequence[LookedAt]) -> LakeManifest:

@@ -101,7 +101,9 @@ class LedgerState:
                 for one in self.sealed
             ),
             verified=self.verified.comparison() if self.verified else None,
-            lake=tuple(LakeObservation(one.finished_at, one.absent, one.damage) for one in self.lake_looks),
+            lake=tuple(
+                LakeObservation(one.finished_at, one.absent, one.damage, one.replayed) for one in self.lake_looks
+            ),
         )
 
     def is_sealed(self, incarnation: Incarnation) -> bool:

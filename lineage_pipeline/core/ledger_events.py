@@ -96,11 +96,15 @@ class Looked:
 
 @dataclass(frozen=True)
 class LakeLooked:
-    """A look at the whole lake: which indexed offsets no object held, and which of them are damaged, by two looks."""
+    """A look at the whole lake: which indexed offsets no object held, and which of them are damaged, by two looks.
+
+    `replayed`: of how many indexed offsets a replay of the quarantine put a row into data.
+    """
 
     finished_at: datetime
     absent: PartitionRanges
     damage: tuple[Damage, ...] = ()
+    replayed: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

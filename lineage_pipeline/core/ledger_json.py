@@ -68,6 +68,7 @@ _ADDED: dict[str, dict[str, Any]] = {
     "hole-resolved": {"first_timestamp": None},
     "looked": {"counted": None, "refused": False},
     "reached": {"refused": False},
+    "lake-looked": {"replayed": {}},
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -262,6 +263,7 @@ _CODECS: dict[str, _Codec] = {
     "partitions": _by_partition(_RANGES),
     "looked.partitions": _by_partition(_SEEN),
     "absent": _by_partition(_RANGES),
+    "replayed": _by_partition(_NUMBER),
     "damage": _Codec(
         lambda value: [_write_damage(one) for one in value], lambda value: tuple(_read_damage(one) for one in value)
     ),

@@ -79,11 +79,15 @@ class Damage:
 
 @dataclass(frozen=True)
 class LakeObservation:
-    """One earlier whole look at the lake: which indexed offsets no object held. `observed_at`: aware UTC time."""
+    """One earlier whole look at the lake: which indexed offsets no object held. `observed_at`: aware UTC time.
+
+    `replayed`: of how many indexed offsets a replay of the quarantine put a row into data.
+    """
 
     observed_at: datetime
     absent: Mapping[int, RangeSet]
     damage: tuple[Damage, ...] = ()
+    replayed: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

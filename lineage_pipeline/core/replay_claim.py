@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from lineage_pipeline.core.ledger_json import parse_time, time_text
-from lineage_pipeline.core.offsets import EMPTY, RangeSet
+from lineage_pipeline.core.offsets import RangeSet
 from lineage_pipeline.core.repair_claim import Ranges, read_ranges, written_ranges
+from lineage_pipeline.core.repair_plan import union_by_partition
 from lineage_pipeline.errors import LedgerError
 
 FORMAT = "lineage-replay/1"
 FOLDER = "_replays"
 MAX_RECORDS = 1_000_000  # of one claim, which is one JSON object
-_NAME = re.compile(r"replay-\d{6,}-[0-9a-f]{12}-\d+\.parquet")
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,6 @@ class ReplayClaim:
         writer = self.writer
         return tuple(f"{folder}/{writer}-{number}.parquet" for number in range(len(self.parts)))
 
-    def offsets(self) -> dict[int, RangeSet]:
-        """All its offsets by partition."""
-        found: dict[int, RangeSet] = {}
-        for part in self.parts:
-            for partition, ranges in part.items():
-                found[partition] = found.get(partition, EMPTY).union(ranges)
-        return found
-
     @property
     def records(self) -> int:
         """How many offsets it has."""
@@ -83,9 +75,9 @@ class ReplayClaim:
         )
 
 
-def is_replay_name(name: str) -> bool:
-    """Whether an object of that name in data was written by a replay."""
-    return name.startswith("replay-") and _NAME.fullmatch(name) is not None
+def claimed_offsets(claims: Iterable[ReplayClaim]) -> dict[int, RangeSet]:
+    """By partition, all offsets of the claims."""
+    return union_by_partition(pair for one in claims for part in one.parts for pair in part.items())
 
 
 def parse_replay_claim(name: str, text: str) -> ReplayClaim:
