@@ -35,6 +35,7 @@ _COMMANDS = {
     "sql": ("lineage_pipeline.sql_command", "sql_command"),
     "verify": ("lineage_pipeline.verify_command", "verify_command"),
     "repair": ("lineage_pipeline.repair_command", "repair_command"),
+    "quarantine": ("lineage_pipeline.quarantine_command", "quarantine_command"),
 }
 
 
@@ -57,7 +58,9 @@ def _accept_config(command: click.Command) -> None:
     if isinstance(command, click.Group):
         for child in command.commands.values():
             _accept_config(child)
-    elif not any(parameter.name == "config" for parameter in command.params):
+        if not command.invoke_without_command:
+            return
+    if not any(parameter.name == "config" for parameter in command.params):
         command.params.append(_config_option())
 
 

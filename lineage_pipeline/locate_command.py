@@ -67,7 +67,7 @@ def _request(settings: Settings, topic: TopicSettings) -> Any:
 
 
 def _offset_from(locator: Locator, partition: int, text: str, *, as_json: bool) -> tuple[int, tuple[str, ...]]:
-    moment = _millis(text)
+    moment = moment_millis("--timestamp", text)
     offset, problems = first_record_from(locator, partition, moment)
     if offset is None:
         why = not_found_from(partition, moment)
@@ -80,13 +80,14 @@ def _offset_from(locator: Locator, partition: int, text: str, *, as_json: bool) 
     return offset, problems
 
 
-def _millis(text: str) -> int:
+def moment_millis(option: str, text: str) -> int:
+    """The moment an option names, in ms since 1970. Raises click.UsageError for no time, or one without a zone."""
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise click.UsageError(f"--timestamp {text!r} is no ISO 8601 time, such as 2026-11-22T22:00:00Z") from None
+        raise click.UsageError(f"{option} {text!r} is no ISO 8601 time, such as 2026-11-22T22:00:00Z") from None
     if moment.tzinfo is None:
-        raise click.UsageError(f"--timestamp {text!r} names no time zone: end it with Z for UTC")
+        raise click.UsageError(f"{option} {text!r} names no time zone: end it with Z for UTC")
     return int(moment.timestamp() * 1000)
 
 

@@ -11,16 +11,14 @@ from typing import Any
 
 from lineage_pipeline.audit_topic import AuditRequest, Clock, gather
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, list_index, topic_of
-from lineage_pipeline.books.lake_book import LakeBook, LakeBudget
 from lineage_pipeline.books.table_files import index_bytes
 from lineage_pipeline.core.evidence import AuditEvidence, IndexEvidence
 from lineage_pipeline.core.index_rebuild import WRITER, Rebuild, RebuildRules, RebuiltFile, rebuild
-from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence
+from lineage_pipeline.core.lake_evidence import lake_evidence
 from lineage_pipeline.errors import StoreError
 from lineage_pipeline.remembering import Remembering
 
 FORMAT = "lineage-index-rebuild/1"
-_UNBOUNDED = LakeBudget(files=1 << 62, size=1 << 62, seconds=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def plan_rebuild(request: AuditRequest, now: Clock, *, tail: bool = False) -> Re
     """
     assert request.lake is not None
     evidence = _index(request, now)
-    reading = _whole_lake(request.lake, now)
+    reading = request.lake.read_whole(now)
     if reading.status != "read":
         raise StoreError(reading.problems[0])
     lake = lake_evidence(reading, evidence.index.coverage, evidence.memory)
@@ -120,16 +118,3 @@ def _rows_of_a_job(request: AuditRequest) -> bool:
         return False
     stored = request.plan.state.read()
     return bool(stored.problems or stored.state.index_ends or stored.state.writers)
-
-
-def _whole_lake(book: LakeBook, now: Clock) -> LakeReading:
-    """The lake looked at to its end: in portions that are kept, so that a run that is broken off goes on later."""
-    if book.state is None:
-        return replace(book, budget=_UNBOUNDED).read(now())
-    waiting = None
-    while True:
-        reading = book.read(now())
-        unread = [doubt.text for doubt in reading.doubts if doubt.cause == "budget"]
-        if not unread or unread == waiting:
-            return reading
-        waiting = unread

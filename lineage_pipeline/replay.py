@@ -127,9 +127,9 @@ class Replay:
     def _put(self, task: Task, objects: _ChunkObjects) -> None:
         claim, chunk, lake = self._claim, task.chunk, self._lake
         if objects.data.rows:
-            _put_same(lake.output, claim.data_key(chunk), objects.data.finish(), again=task.whole)
+            put_same(lake.output, claim.data_key(chunk), objects.data.finish(), again=task.whole)
         if objects.quarantine.rows:
-            _put_same(lake.quarantine, claim.quarantine_key(chunk), objects.quarantine.finish(), again=task.whole)
+            put_same(lake.quarantine, claim.quarantine_key(chunk), objects.quarantine.finish(), again=task.whole)
         lake.offset_index.put(claim.index_key(chunk), index_bytes(objects.runs.finish()))
 
 
@@ -186,7 +186,7 @@ class _Members:
         return self._at < len(self._ranges) and self._ranges[self._at][0] <= offset
 
 
-def _put_same(store: ObjectStore, key: str, data: bytes, *, again: bool) -> None:
+def put_same(store: ObjectStore, key: str, data: bytes, *, again: bool) -> None:
     """Put the object; one that is there with these bytes is left, since a new tag would look like a change."""
     if again:
         try:

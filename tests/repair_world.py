@@ -20,6 +20,7 @@ from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.checkpoints import note_stopped
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.lake_book import LakeBook
+from lineage_pipeline.books.replay_log import ReplayLog
 from lineage_pipeline.books.table_files import TableWriter, data_schema, index_bytes, quarantine_schema
 from lineage_pipeline.core.avro_confluent import FetchSchema
 from lineage_pipeline.core.deployment import Deployment, Isolation, deployment_key
@@ -108,13 +109,13 @@ class RepairWorld:
         header = b"\x49\x60\x67\x2d\x00\x00\x00\x06" + number.to_bytes(8, "big")
         self.stores["checkpoints"].place(f"{TOPIC}/{writer}/{folder}/_metadata", header)
 
-    def wrote(self, *ranges: tuple[int, int, int], name: str = "part-1", writer: str = "job-1") -> None:
-        """The job wrote these ranges of the log: data, quarantine and index."""
-        rows, runs = RowMaker(self.schema, self.fetch), []
-        tables = {
-            "data": TableWriter(data_schema(self.schema)),
-            "quarantine": TableWriter(quarantine_schema(self.schema)),
-        }
+    def wrote(
+        self, *ranges: tuple[int, int, int], name: str = "part-1", writer: str = "job-1", record: str | None = None
+    ) -> None:
+        """The job wrote these ranges of the log: data, quarantine and index; `record`: with another schema of Avro."""
+        schema = self.schema if record is None else record_schema("avro", record)
+        rows, runs = RowMaker(schema, self.fetch), []
+        tables = {"data": TableWriter(data_schema(schema)), "quarantine": TableWriter(quarantine_schema(schema))}
         for partition, start, end in ranges:
             run = RunBuilder(partition, writer, 1_795_000_000_000)
             for offset in range(start, end):
@@ -156,6 +157,7 @@ class RepairWorld:
                 {"data": self.stores["output"], "quarantine": self.stores["quarantine"]},
                 LakeLayout(TOPIC),
                 self.stores["audit"],
+                replays=ReplayLog(self.stores["index"], TOPIC),
             ),
         )
 

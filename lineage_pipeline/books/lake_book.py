@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from lineage_pipeline.books.lake_files import Looked, look_at
@@ -38,6 +38,9 @@ class LakeBudget:
     files: int = 50_000
     size: int = 16 << 30
     seconds: float = 600.0
+
+
+_UNBOUNDED = LakeBudget(files=1 << 62, size=1 << 62, seconds=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,18 @@ class LakeBook:
             first=kept.data is None,
             replays=replays,
         )
+
+    def read_whole(self, now: Callable[[], datetime]) -> LakeReading:
+        """The lake looked at to its end: in portions that are kept, so that a run that is broken off goes on later."""
+        if self.state is None:
+            return replace(self, budget=_UNBOUNDED).read(now())
+        waiting = None
+        while True:
+            reading = self.read(now())
+            unread = [doubt.text for doubt in reading.doubts if doubt.cause == "budget"]
+            if not unread or unread == waiting:
+                return reading
+            waiting = unread
 
     def kept(self) -> KeptManifest:
         """The stored manifest; an empty one when there is none, or none that can be read."""

@@ -88,10 +88,10 @@ def open_parquet(source: RangedFile, size: int) -> Any:
     return file
 
 
-def batches(file: Any, columns: list[str] | None) -> Iterator[Any]:
-    """The file's rows with these columns, all of them for None. Raises LakeFileError."""
+def batches(file: Any, columns: list[str] | None, rows: int = BATCH_ROWS) -> Iterator[Any]:
+    """The file's rows with these columns, all of them for None, so many at a time. Raises LakeFileError."""
     try:
-        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
+        yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - as above

@@ -90,6 +90,26 @@ def by_jobs(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
     return tuple(one for one in deployments if one.reason != REPAIR)
 
 
+@dataclass(frozen=True)
+class TopicNow:
+    """The topic that the job reads now; `since` (epoch seconds): when it began, if another of its name was before."""
+
+    cluster_id: str | None = None
+    topic_id: str | None = None
+    since: float | None = None
+
+
+def topic_now(deployments: Iterable[Deployment]) -> TopicNow:
+    """Which topic the newest start of the job declares; nothing is known without one."""
+    jobs = by_jobs(deployments)
+    if not jobs:
+        return TopicNow()
+    identity = (jobs[-1].cluster_id, jobs[-1].topic_id)
+    mine = [one for one in jobs if (one.cluster_id, one.topic_id) == identity]
+    since = min(one.started_at for one in mine).timestamp() if len(mine) < len(jobs) else None
+    return TopicNow(*identity, since)
+
+
 def deployment_key(writer: str) -> str:
     """The record's key below the offset index path."""
     return f"{FOLDER}/{writer}.json"

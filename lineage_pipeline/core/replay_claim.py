@@ -47,7 +47,7 @@ class ReplayClaim:
         told = [self.topic, self.cluster_id, self.topic_id, [written_ranges(one) for one in self.parts]]
         return f"replay-{self.number:06d}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}"
 
-    def keys(self) -> tuple[str, ...]:
+    def object_keys(self) -> tuple[str, ...]:
         """The key of each part's data object below OUTPUT_PATH; the hour is that of the claim."""
         folder = f"kafka_topic={self.topic}/dt={self.at:%Y-%m-%d}/hour={self.at:%H}"
         writer = self.writer
