@@ -1,6 +1,6 @@
 """DuckDB over a topic's three tables: the views `offset_index`, `data` and `quarantine`, on disk or on S3.
 
-`data_deduplicated` and `quarantine_deduplicated` give each record once.
+`data_deduplicated` and `quarantine_deduplicated` give each record once; `quarantine_open` what was not replayed.
 
 Files are listed by us and named one by one, so that names beginning with `.` or `_` (uncommitted files) are never read.
 """
@@ -15,7 +15,7 @@ import duckdb
 from pydantic import SecretStr
 
 from lineage_pipeline.books.object_store import ObjectStore, open_store
-from lineage_pipeline.dedup_sql import DEDUPLICATED, deduplicated_query
+from lineage_pipeline.dedup_sql import DEDUPLICATED, OPEN_QUERY, deduplicated_query
 from lineage_pipeline.errors import StoreError, UsageError
 from lineage_pipeline.settings import Settings, TopicSettings
 
@@ -65,6 +65,7 @@ class LakeSql:
             self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {source}")
         for view in DEDUPLICATED:
             self._connection.execute(f"CREATE VIEW {view}_deduplicated AS {deduplicated_query(view)}")
+        self._connection.execute(f"CREATE VIEW quarantine_open AS {OPEN_QUERY}")
 
     def query(self, sql: str) -> duckdb.DuckDBPyRelation | None:
         """The result of the last statement, None when it has none. Raises UsageError with DuckDB's own words."""

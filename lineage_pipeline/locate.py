@@ -20,8 +20,9 @@ from lineage_pipeline.core.evidence import AuditEvidence, AuditRules
 from lineage_pipeline.core.lake_comparison import shown
 from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence
 from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
-from lineage_pipeline.core.offsets import OffsetRange
-from lineage_pipeline.errors import LakeFileError, StoreError
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.replay_claim import claimed_offsets
+from lineage_pipeline.errors import LakeFileError, LedgerError, StoreError
 from lineage_pipeline.remembering import Remembering
 
 
@@ -85,6 +86,7 @@ class Locator:
         self._at = at
         self._kept: LakeManifest | None = None
         self._seen: _Seen | None = None
+        self._claimed: dict[int, RangeSet] | None = None
 
     def locate(self, partition: int, offset: int, *, record: bool = False) -> Location:
         """Where the offset is; with `record` the record itself is read. Books that cannot be read do not raise."""
@@ -95,21 +97,34 @@ class Locator:
         exact = [one for one in located.rows if one.row.is_exact]
         rows = (*exact, *(one for one in located.rows if not one.row.is_exact))
         places, problems = self._places(self.kept, partition, offset, record=record)
-        if exact and (places or self.request.lake is None):
-            why = f"indexed by {exact[0].key}{_times(len(exact), 'rows cover it')}{_in(places)}"
+        replayed, unread = self._is_replayed(partition, offset)
+        problems += unread
+        settled = places and (not replayed or any(one.listed.table == "data" for one in places))
+        if exact and (settled or self.request.lake is None):
+            why = f"indexed by {exact[0].key}{_times(len(exact), 'rows cover it')}{_in(places, replayed=replayed)}"
             return Location(partition, offset, True, "indexed", why, rows, (), tuple(places))
         seen = self.seen()
-        if not places and seen.reading is not None:
+        if not settled and seen.reading is not None:
             places, problems = self._places(seen.reading.manifest, partition, offset, record=record)
+            problems += unread
         told = tuple(dict.fromkeys((*located.problems, *problems, *seen.problems)))
         unreadable = seen.reading is not None and seen.reading.status != "read"
         if exact and (places or unreadable):
-            doubt = _in(places) or "; its file could not be looked for"
+            doubt = _in(places, replayed=replayed) or "; its file could not be looked for"
             why = f"indexed by {exact[0].key}{_times(len(exact), 'rows cover it')}{doubt}"
             return Location(partition, offset, True, "indexed", why, rows, told if unreadable else (), tuple(places))
         offset_class, why = class_of(seen.evidence, partition, offset)
         if places:
-            return Location(partition, offset, True, offset_class, f"{why}{_in(places)}", rows, told, tuple(places))
+            return Location(
+                partition,
+                offset,
+                True,
+                offset_class,
+                f"{why}{_in(places, replayed=replayed)}",
+                rows,
+                told,
+                tuple(places),
+            )
         return Location(partition, offset, False, offset_class, why, rows, told)
 
     @property
@@ -129,6 +144,17 @@ class Locator:
         """The object for reading records. Raises StoreError and LakeFileError."""
         assert self.request.lake is not None
         return RecordFile(self.request.lake.tables[one.listed.table], one.listed, self.request.lake.layout)
+
+    def _is_replayed(self, partition: int, offset: int) -> tuple[bool, list[str]]:
+        """Whether a replay of the quarantine has taken the offset on; and why that is not known, if so."""
+        if self._claimed is None:
+            lake = self.request.lake
+            try:
+                claims = lake.replays.claims() if lake is not None and lake.replays is not None else ()
+            except (StoreError, LedgerError) as error:
+                return False, [f"what was replayed of the quarantine is not known: {error}"]
+            self._claimed = claimed_offsets(claims)
+        return offset in self._claimed.get(partition, EMPTY), []
 
     def _look(self) -> _Seen:
         alone = replace(self.request, lake=None)
@@ -196,9 +222,15 @@ def _times(count: int, what: str) -> str:
     return "" if count == 1 else f"; {count} {what}, so it was written more than once"
 
 
-def _in(places: list[RecordPlace]) -> str:
+def _in(places: list[RecordPlace], *, replayed: bool) -> str:
     if not places:
         return ""
     first = places[0]
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-    return f"; in {shown(first.listed)}, row {first.row}{more}"
+    tables = {one.listed.table for one in places}
+    if replayed and tables == {"data", "quarantine"}:
+        once = next(one for one in places if one.listed.table == "quarantine")
+        rest = f", replayed from {shown(once.listed)}, row {once.row}"
+        more = f" and {len(places) - 2} more" if len(places) > 2 else ""  # noqa: PLR2004 - these two
+    else:
+        rest, more = "", f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return f"; in {shown(first.listed)}, row {first.row}{rest}{more}"

@@ -199,12 +199,11 @@ def _obstacles(
     request: ReplayRequest, reading: LakeReading, claims: Sequence[ReplayClaim], topic: TopicNow
 ) -> Iterator[str]:
     """Why nothing may be written: above all, files that may hold what is about to be written."""
-    claimed = claimed_offsets(claims)
-    doubts = [one for one in file_doubts(reading.manifest, claimed)[0] if one.of_lost]
-    harmless = {one.text for one in file_doubts(reading.manifest, claimed)[0] if not one.of_lost}
-    for text in dict.fromkeys([one.text for one in (*doubts, *reading.doubts)] + list(reading.problems)):
-        if text not in harmless:
-            yield f"the evidence is not whole: {text}"
+    mine = {key for claim in claims for key in claim.object_keys()}  # broken ones are written anew
+    others = reading.manifest.without(lambda one: one.listed.table == "data" and one.listed.key in mine)
+    doubts = [*file_doubts(others, claimed_offsets(claims))[0], *reading.doubts]
+    for text in dict.fromkeys([*(one.text for one in doubts), *reading.problems]):
+        yield f"the evidence is not whole: {text}"
     data = [one for one in reading.manifest.files if one.listed.table == "data" and is_current(one, topic.since)]
     first = next((one.listed for one in data if one.fault is None and one.rows), None)
     if first is not None:

@@ -25,9 +25,11 @@ from lineage_pipeline.core.held_back import seen_missing
 from lineage_pipeline.core.lake_comparison import file_doubts
 from lineage_pipeline.core.ledger_json import time_text
 from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
 from lineage_pipeline.core.repair_claim import RepairClaim, Task
 from lineage_pipeline.core.repair_decision import PlanFacts, UnfinishedRepair, plan_repair
 from lineage_pipeline.core.repair_plan import RepairPlan, Resumed, object_width
+from lineage_pipeline.core.replay_claim import claimed_offsets
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LineageError, RepairError, UsageError
 from lineage_pipeline.replay import Cluster, Lake, Progress, Replay, Replayed
@@ -101,6 +103,7 @@ def prepare(request: RepairRequest, audit: Callable[[], AuditReport]) -> Prepare
         },
         unfinished=unfinished,
         harmless=_harmless(request, memory),
+        replayable=_replayable(request),
     )
     plan = _with_writers(request, _with_schema(request, plan_repair(facts)))
     isolation = writer_isolation(request.lake.offset_index, request.topic, request.audit.rules.isolation)
@@ -235,6 +238,20 @@ def _harmless(request: RepairRequest, memory: Memory) -> frozenset[str]:
     wrong = memory.verified.problem if memory.verified else None
     doubts = file_doubts(request.audit.lake.kept().manifest)[0] if request.audit.lake else []
     return frozenset([*(one.text for one in doubts if not one.of_lost), *([wrong] if wrong else [])])
+
+
+def _replayable(request: RepairRequest) -> dict[int, RangeSet]:
+    """What replays have taken on and quarantine files hold. Raises LedgerError or StoreError."""
+    lake = request.audit.lake
+    claims = lake.replays.claims() if lake is not None and lake.replays is not None else ()
+    if lake is None or not claims:
+        return {}
+    manifest, claimed = lake.kept().manifest, claimed_offsets(claims)
+    in_quarantine = manifest.chosen(lambda one: one.left is None and one.listed.table == "quarantine")
+    return {
+        partition: runs.ranges().intersection(claimed.get(partition, EMPTY))
+        for partition, runs in in_quarantine.by_partition()
+    }
 
 
 def _state(request: RepairRequest) -> AuditState:

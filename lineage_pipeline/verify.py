@@ -138,6 +138,7 @@ class _Scene:
     doubt: str
     snapshot: BrokerSnapshot
     isolation: Isolation
+    replayed: Mapping[int, RangeSet]
 
     def readable(self, partition: int) -> OffsetRange | str:
         """What Kafka gives a reader of that isolation level; or why nobody knows."""
@@ -152,7 +153,7 @@ def _look(request: VerifyRequest, at: datetime) -> _Scene:
     lake = request.lake.read(at)
     snapshot = request.broker.snapshot(request.index.topic)
     doubt = lake.doubts[0].text if lake.doubts else ""
-    return _Scene(at, lake.manifest, lake.problems, doubt, snapshot, request.isolation)
+    return _Scene(at, lake.manifest, lake.problems, doubt, snapshot, request.isolation, lake.claimed())
 
 
 def _verify(request: VerifyRequest, scene: _Scene, windows: tuple[Window, ...], seed: int | None) -> Verification:
@@ -269,6 +270,7 @@ def _reading(
         unknown=tuple(unknown),
         doubt=scene.doubt,
         compacted=scene.snapshot.compacted,
+        replayed=scene.replayed.get(number, EMPTY),
     )
 
 

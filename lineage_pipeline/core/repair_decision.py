@@ -33,6 +33,9 @@ _REFUSALS = {
 }
 
 
+_REPLAY = "they were replayed from the quarantine, which still has them: `lineage quarantine replay --execute` does it"
+
+
 @dataclass(frozen=True)
 class UnfinishedRepair:
     """A claim with chunks that have no index object; `begun`: those of them of which some object is there already."""
@@ -46,7 +49,8 @@ class UnfinishedRepair:
 class PlanFacts:
     """What the plan is made from. `seen`: by partition, when offsets were seen to be missing before.
 
-    `harmless`: problems of the report that hide no record: broken files of which is known what they held.
+    `harmless`: problems of the report that hide no record: broken files of which is known what they held. `replayable`:
+    by partition, what replays of the quarantine put into data and the quarantine still has.
     """
 
     report: AuditReport
@@ -54,6 +58,7 @@ class PlanFacts:
     seen: Mapping[int, Sequence[SeenMissing]] = field(default_factory=dict)
     unfinished: tuple[UnfinishedRepair, ...] = ()
     harmless: frozenset[str] = frozenset()
+    replayable: Mapping[int, RangeSet] = field(default_factory=dict)
 
 
 def plan_repair(facts: PlanFacts) -> RepairPlan:
@@ -78,6 +83,10 @@ def plan_repair(facts: PlanFacts) -> RepairPlan:
                 refused += [refusal for part in rest for refusal in _refused(number, replace(one, range=part))]
                 continue
             free = RangeSet.of(one.range).difference(taken.get(number, EMPTY))
+            if kind == "damaged":
+                again_by_replay = free.intersection(facts.replayable.get(number, EMPTY))
+                refused += [RefusedRange(number, part, _what(one), _REPLAY) for part in again_by_replay]
+                free = free.difference(again_by_replay)
             if kind == "damaged" and report.books.get("lake") != "read":
                 why = "whether they are in the lake by now was not looked at: a repair of them needs the lake book"
                 refused += [RefusedRange(number, part, _what(one), why) for part in free]

@@ -102,7 +102,7 @@ def parse_replay_claim(name: str, text: str) -> ReplayClaim:
 
 
 def _claim(raw: Mapping[str, Any]) -> ReplayClaim:
-    if raw["number"] < 1 or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", raw["topic"]):
+    if not isinstance(raw["by"], str) or raw["number"] < 1 or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", raw["topic"]):
         raise ValueError(f"{raw['number']!r}, {raw['topic']!r}")
     return ReplayClaim(
         number=raw["number"],
