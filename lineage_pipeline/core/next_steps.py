@@ -116,6 +116,9 @@ def next_steps(report: AuditReport) -> tuple[Step, ...]:
     if any(one.kind == "stuck-transaction" for one in report.findings):
         text = "A transaction has been open for too long: find its producer and end it, or abort it."
         steps.append(Step(text, "kafka-transactions.sh --bootstrap-server BROKER find-hanging --broker-id ID"))
+    if any(one.kind == "quarantine-rate" for one in report.findings):
+        text = "Too many records could not be decoded: look at them by their error, mend the schema, replay them."
+        steps.append(Step(text, f"lineage quarantine {topic}"))
     surplus = report.totals["duplicated"]
     if surplus:
         copies = "1 copy" if surplus == 1 else f"{surplus:,} copies"
