@@ -76,7 +76,7 @@ def _produce_framed(bootstrap: str, topic: str, count: int, schema_id: int) -> N
     """As many demo records in the wire format of registries, with as much poison."""
     create_topic(bootstrap, topic, PARTITIONS)
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
-    chance, header = random.Random(1), b"\0" + schema_id.to_bytes(4, "big")  # noqa: S311 - test data, not secrets
+    chance, header = random.Random(1), b"\0" + schema_id.to_bytes(4, "big")
     for number in range(count):
         good = encode_event(chance, time.time_ns() // 1_000_000)
         payload = poison(good, chance) if chance.random() < POISON else header + good

@@ -1,0 +1,110 @@
+"""`lineage quarantine` and its replay from the command line, over a lake in a directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from lineage_pipeline.cli import lineage
+from tests.repair_world import BAD, SCHEMA, TOPIC, RepairWorld, payload
+from tests.test_quarantine import BROKEN
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """Four records in quarantine, one of them truly bad; lineage.yaml has the mended schema."""
+    world = RepairWorld({0: [payload("x", 0), BAD, payload("<b>", 2), payload("x", 3)], 1: [payload("x", 0)]})
+    world.wrote((0, 0, 4), record=BROKEN)
+    world.wrote((1, 0, 1), name="part-0")
+    for table, name in (("output", "output"), ("quarantine", "quarantine"), ("index", "offset-index")):
+        for key, (data, _, _) in world.stores[table].objects.items():
+            path = tmp_path / "lake" / name / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    (tmp_path / "right.avsc").write_text(SCHEMA, encoding="utf-8")
+    settings = {
+        "lake": str(tmp_path / "lake"),
+        "topics": [{"name": TOPIC, "format": "avro", "schema": "right.avsc", "settle": 1}],
+    }
+    (tmp_path / "lineage.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return tmp_path
+
+
+def run(lake: Path, *arguments: str) -> Result:
+    config = ["--config", str(lake / "lineage.yaml")]
+    return CliRunner().invoke(lineage, [*arguments, *config], env={"KAFKA_TOPIC": None, "LINEAGE_CONFIG": None})
+
+
+def said(lake: Path, *arguments: str) -> Any:
+    done = run(lake, *arguments, "--json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    return json.loads(done.stdout)
+
+
+def test_the_list_is_for_people_and_for_programs(lake: Path) -> None:
+    shown = run(lake, "quarantine")
+    assert shown.exit_code == 0
+    assert "orders: 4 records in 1 quarantine files" in shown.output
+    assert "trailing-bytes" in shown.output
+    assert "partition 0 offset 1" in shown.output
+    assert "b'\\xff'" in shown.output
+    found = said(lake, "quarantine", "--class", "truncated")
+    assert [(one["class"], one["records"]) for one in found["classes"]] == [("truncated", 1)]
+    assert said(lake, "quarantine", "--offsets", "2", "4", "--examples", "0")["records"] == 2
+    assert said(lake, "quarantine", "--since", "2999-01-01T00:00:00Z")["records"] == 0
+
+
+def test_a_replay_is_planned_carried_out_and_remembered(lake: Path) -> None:
+    planned = run(lake, "quarantine", "replay")
+    assert planned.exit_code == 0, planned.output
+    assert "3 quarantined records decode now, 1 do not" in planned.output
+    assert "nothing was written: --execute writes the rows" in planned.output
+    assert said(lake, "sql", "SELECT count(*) AS n FROM data") == [{"n": 1}]
+    done = run(lake, "quarantine", "replay", "--execute", "--by", "Ada, INC-42")
+    assert done.exit_code == 0, done.output
+    assert "written: 3 records to data, in 1 objects" in done.output
+    assert said(lake, "sql", "SELECT count(*) AS n FROM data") == [{"n": 4}]
+    assert said(lake, "sql", "SELECT kafka_offset AS o FROM quarantine_open") == [{"o": 1}]
+    again = said(lake, "quarantine", "replay", "--execute")
+    assert (again["written"], again["replayed_before"], again["undecodable"]) == (0, 3, 1)
+    assert "Ada, INC-42" in run(lake, "quarantine", "replay", "--history").output
+    listed = run(lake, "quarantine").output
+    assert "4 records in 1 quarantine files, 3 of them replayed to data" in listed
+    assert ", replayed: trailing-bytes" in listed
+
+
+def test_what_forbids_a_replay_is_said_and_ends_with_3(lake: Path) -> None:
+    (lake / "lake" / "output" / f"kafka_topic={TOPIC}" / "torn").write_bytes(b"PAR1 torn PAR1")
+    done = run(lake, "quarantine", "replay", "--execute")
+    assert done.exit_code == 3
+    assert "nothing can be replayed now: the evidence is not whole" in done.output
+    assert "torn" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("quarantine", "--partition", "0", "replay"), "give the options behind `replay`"),
+        (("quarantine", "--offsets", "4", "2"), "above START"),
+        (("quarantine", "--since", "yesterday"), "--since 'yesterday' is no ISO 8601 time"),
+        (("quarantine", "replay", "--since", "2026-11-22T00:00:00"), "names no time zone"),
+    ],
+)
+def test_a_mistake_is_one_sentence(lake: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = run(lake, *arguments)
+    assert done.exit_code != 0
+    assert words in done.output + str(done.exception)
+
+
+def test_a_lake_that_others_laid_out_is_listed_and_not_replayed(lake: Path) -> None:
+    settings = yaml.safe_load((lake / "lineage.yaml").read_text(encoding="utf-8"))
+    settings["topics"][0]["lake_files"] = {"quarantine": "kafka_topic={topic}/**"}
+    (lake / "lineage.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert said(lake, "quarantine")["records"] == 4
+    done = run(lake, "quarantine", "replay")
+    assert "another writer laid out" in str(done.exception)
