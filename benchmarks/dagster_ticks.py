@@ -2,7 +2,8 @@
 
 Each size is one process. `load`: import of Dagster and the location, what starting a run costs before its first step.
 `new`: the ticks of the index sensor until every topic with new files was asked for; `idle`: a tick with nothing new.
-`run`: one audit run in a loaded process; above 20 topics 20 share one. `alerts`: a tick with nothing to tell.
+`run`: one audit run in a loaded process; above 20 topics 20 share one. `alerts`: a tick with nothing to tell;
+`verdicts`: one that finds no verdict changed and nothing to state again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PARTITIONS = 10
 OFFSETS = 1_000  # of each partition
 ROUNDS = 5
 IDLE_GOAL = 1.0  # seconds, the largest size
-COLUMNS = ("load", "new", "idle", "run", "alerts")
+COLUMNS = ("load", "new", "idle", "run", "alerts", "verdicts")
 
 _T = TypeVar("_T")
 Cost = tuple[float, float]  # seconds on the clock, seconds of processor time
@@ -39,7 +40,7 @@ Cost = tuple[float, float]  # seconds on the clock, seconds of processor time
 def run() -> bool:
     """Measure each size, print the table, judge."""
     print(f"dagster ticks: {PARTITIONS} partitions a topic, seconds (seconds of processor time)", flush=True)
-    print(f"  {'topics':>6}" + "".join(f"{name:>20}" for name in (*COLUMNS, "topics in the run")), flush=True)
+    print(f"  {'topics':>6}" + "".join(f"{name:>17}" for name in (*COLUMNS, "topics in the run")), flush=True)
     idle = 0.0
     for topics in SIZES:
         with tempfile.TemporaryDirectory(prefix="lineage-bench-") as folder:
@@ -49,7 +50,7 @@ def run() -> bool:
             raise SystemExit(f"benchmarks.dagster_ticks {topics} failed:\n{done.stderr[-3000:]}")
         found = json.loads(done.stdout.strip().splitlines()[-1])
         cells = [f"{found[name][0]:.2f} ({found[name][1]:.2f})" for name in COLUMNS]
-        print(f"  {topics:>6,}" + "".join(f"{cell:>20}" for cell in (*cells, found["batch"])), flush=True)
+        print(f"  {topics:>6,}" + "".join(f"{cell:>17}" for cell in (*cells, found["batch"])), flush=True)
         idle = found["idle"][0]
     return judge(f"a tick with nothing new, {SIZES[-1]:,} topics on disk", idle, IDLE_GOAL, " s")
 
@@ -89,7 +90,7 @@ def _figures(root: Path) -> dict[str, Any]:
     import dagster as dg  # noqa: PLC0415 - the first import is a part of loading
 
     from lineage_dagster.alerts import alert_sensor  # noqa: PLC0415 - the same
-    from lineage_dagster.triggers import AUDIT_JOB, index_sensor  # noqa: PLC0415 - the same
+    from lineage_dagster.triggers import AUDIT_JOB, index_sensor, summary_sensor  # noqa: PLC0415 - the same
 
     named = definitions.get_repository_def().get_top_level_resources()
     auditor, notifier = {"auditor": named["auditor"]}, {"notifier": named["notifier"]}
@@ -103,14 +104,21 @@ def _figures(root: Path) -> dict[str, Any]:
         def tell() -> None:
             alert_sensor(settings)(dg.build_sensor_context(instance, resources=notifier))
 
+        def look(cursor: str | None) -> str | None:
+            found: Any = summary_sensor(settings)(dg.build_sensor_context(instance, cursor))
+            return str(found.cursor)
+
         asked, new = _timed(lambda: _all_requests(tick))
         cursor, requests = asked
         idle = min(_timed(lambda: tick(cursor))[1] for _ in range(ROUNDS))
         job = definitions.resolve_job_def(AUDIT_JOB)
         runs = [_timed(partial(_execute, job, request, instance))[1] for request in requests]
         alerts = min(_timed(tell)[1] for _ in range(ROUNDS))
+        seen = look(None)
+        verdicts = min(_timed(lambda: look(seen))[1] for _ in range(ROUNDS))
     batch = len(requests[0].asset_selection)
-    return {"load": load, "new": new, "idle": idle, "run": min(runs), "alerts": alerts, "batch": batch}
+    ticks = {"new": new, "idle": idle, "alerts": alerts, "verdicts": verdicts}
+    return {"load": load, "run": min(runs), **ticks, "batch": batch}
 
 
 def _loaded(settings: Settings) -> Any:

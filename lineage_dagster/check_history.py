@@ -34,25 +34,37 @@ def latest_results(
     return {key: _result(instance, key, records.get(key), ended.get(key.asset_key)) for key in wanted}
 
 
-def hidden_failures(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[dg.AssetCheckEvaluation]:
-    """Failed results that Dagster's page shows no longer, to be stated again.
+def hidden_failures(
+    instance: dg.DagsterInstance, groups: Iterable[Sequence[dg.AssetCheckKey]]
+) -> list[dg.AssetCheckEvaluation]:
+    """Failed results that Dagster's page shows no longer, to be stated again. `groups`: the checks of each asset.
 
     It hides them behind a run that planned the check and died, and behind a materialisation that others reported.
     Passed ones are left hidden: stated again they would look younger than they are.
     """
-    wanted = list(keys)
-    entries = {one.asset_key: one for one in _entries(instance, {key.asset_key for key in wanted})}
+    leads = {group[0]: group for group in groups if group}
+    entries = {one.asset_key: one for one in _entries(instance, {key.asset_key for key in leads})}
+    # What hides one check of an asset hides all of them, so one is asked for: 1,000 topics have 11,000 checks.
+    hidden = [
+        key
+        for lead, newest in _newest(instance, list(leads)).items()
+        if _is_hidden(instance, newest, entries.get(lead.asset_key))
+        for key in leads[lead]
+    ]
     found = []
-    for key, newest in _newest(instance, wanted).items():
-        entry = entries.get(key.asset_key)
-        if newest.status == AssetCheckExecutionRecordStatus.PLANNED:
-            hidden = _how_it_ended(instance, newest.run_id) is not None
-        else:
-            hidden = entry is not None and _outdated(newest, entry)
-        last = _last_evaluated(instance, key, newest)[0] if hidden else None
+    for key, newest in _newest(instance, hidden).items():
+        # Each for itself: one that was stated again is shown, though a passed one beside it stays hidden.
+        again = _is_hidden(instance, newest, entries.get(key.asset_key))
+        last = _last_evaluated(instance, key, newest)[0] if again else None
         if last is not None and last.status == AssetCheckExecutionRecordStatus.FAILED and last.evaluation is not None:
             found.append(_again(last, last.evaluation))
     return found
+
+
+def _is_hidden(instance: dg.DagsterInstance, newest: AssetCheckExecutionRecord, entry: AssetEntry | None) -> bool:
+    if newest.status == AssetCheckExecutionRecordStatus.PLANNED:
+        return _how_it_ended(instance, newest.run_id) is not None
+    return entry is not None and _outdated(newest, entry)
 
 
 def _again(record: AssetCheckExecutionRecord, said: dg.AssetCheckEvaluation) -> dg.AssetCheckEvaluation:

@@ -151,8 +151,8 @@ def summary_schedule() -> dg.ScheduleDefinition:
 def summary_sensor(settings: Settings) -> dg.SensorDefinition:
     """Renews the landing page soon after a verdict has changed, and states failed results again that the page hides."""
     keys = {topic.name: dg.AssetCheckKey(audit_key(topic.name), COMPLETENESS) for topic in settings.topics}
-    shown = [key for topic in settings.topics for key in (*audit_check_keys(topic), *lake_files_check_keys(topic))]
-    shown.append(dg.AssetCheckKey(summary_key(settings), ALL_TOPICS_COMPLETE))
+    shown = [group for topic in settings.topics for group in (audit_check_keys(topic), lake_files_check_keys(topic))]
+    shown.append((dg.AssetCheckKey(summary_key(settings), ALL_TOPICS_COMPLETE),))
 
     @dg.sensor(
         name="verdicts",

@@ -46,11 +46,11 @@ class Record:
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-def wait_until(seen: Callable[[], bool], what: str) -> None:
-    """Poll until `seen`; fail the test when it stays away."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_until(seen: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
+    """Poll until `seen`; fail the test when it stays away for `patience` seconds."""
+    deadline = time.monotonic() + patience
     while not seen():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS:.0f} s in vain: {what}"
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain: {what}"
         time.sleep(PAUSE_SECONDS)
 
 

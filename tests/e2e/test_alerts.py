@@ -19,6 +19,8 @@ from tests.lineage_dagster.receiver import Receiver
 
 pytestmark = pytest.mark.e2e
 
+# Each run in Dagster is a process to start, some seconds of processor time, beside a broker, Flink and a daemon.
+PATIENCE = 400.0
 LOST = 30  # the first records of partition 1
 TICKS = """query Ticks($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
   sensorState { ticks(limit: 50) { status } } } } }"""
@@ -59,6 +61,7 @@ def alert_ticks(dagster: DagsterProcess) -> int:
     return sum(1 for tick in state["ticks"] if tick["status"] in {"SKIPPED", "SUCCESS"})
 
 
+@pytest.mark.timeout(1_500)
 def test_a_loss_is_told_once_with_its_range_and_its_repair_once_though_the_receiver_was_down(
     pipeline: Pipeline, watched: DagsterProcess, receiver: Receiver
 ) -> None:
@@ -70,9 +73,9 @@ def test_a_loss_is_told_once_with_its_range_and_its_repair_once_though_the_recei
         pipeline.job.start(("--shift", f"1:{LOST}"), entry=(CARELESS_RESET,))
         started.result()
     pipeline.wait_moved(3_000 - LOST)
-    wait_until(lambda: receiver.refused > 0, "an attempt to tell the loss while nobody listened")
+    wait_until(lambda: receiver.refused > 0, "an attempt to tell the loss while nobody listened", PATIENCE)
     receiver.status = 200
-    wait_until(lambda: len(receiver.got) > 0, "the loss to be told once somebody listened")
+    wait_until(lambda: len(receiver.got) > 0, "the loss to be told once somebody listened", PATIENCE)
     opened = receiver.got[0]
     assert (opened["kind"], opened["level"], opened["topic"]) == ("opened", "loss", pipeline.topic)
     assert opened["ranges"] == [{"partition": 1, "start": 0, "end": LOST}]
@@ -80,9 +83,9 @@ def test_a_loss_is_told_once_with_its_range_and_its_repair_once_though_the_recei
 
     repair(pipeline)
     pipeline.produce(100)  # the job runs on, and its new files call for the next audits
-    wait_until(lambda: len(receiver.got) > 1, "the repair to be told")
+    wait_until(lambda: len(receiver.got) > 1, "the repair to be told", PATIENCE)
     ticks = alert_ticks(watched)
-    wait_until(lambda: alert_ticks(watched) >= ticks + 2, "two more looks of the alert sensor")
+    wait_until(lambda: alert_ticks(watched) >= ticks + 2, "two more looks of the alert sensor", PATIENCE)
     assert [one["kind"] for one in receiver.got] == ["opened", "resolved"]
     assert receiver.got[1]["dedup_key"] == opened["dedup_key"]
     assert pipeline.runs

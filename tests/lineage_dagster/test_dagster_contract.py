@@ -167,6 +167,19 @@ def test_a_failed_check_that_something_newer_hides_is_stated_again_and_grows_no_
     assert _look_after_the_page(lake, instance) == 0
 
 
+def test_a_warning_beside_a_passed_verdict_is_stated_again_once(lake: Lake, instance: dg.DagsterInstance):
+    lake.index("t", [(0, 0, 10), (0, 5, 8)])
+    lake.audit(lake.definitions("t"), "t", instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization(KEY.asset_key))
+    began = int(time.time())
+    while int(time.time()) == began:
+        time.sleep(0.01)
+    assert shown(instance, KEY) == "Not evaluated"
+    assert [_look_after_the_page(lake, instance) for _ in range(3)] == [1, 0, 0]
+    assert shown(instance, dg.AssetCheckKey(KEY.asset_key, names.NO_DUPLICATES)) == "FAILED"
+    assert shown(instance, KEY) == "Not evaluated"  # a passed one would look younger than it is
+
+
 def test_nothing_is_stated_again_while_a_run_is_under_way_or_the_page_shows_it(
     lake: Lake, instance: dg.DagsterInstance
 ):
