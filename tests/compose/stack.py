@@ -100,21 +100,23 @@ class Stack:
     def containers(self) -> dict[str, dict[str, Any]]:
         """By service: what podman says of its container."""
         own = f"label=io.podman.compose.project={PROJECT}"
-        ids = podman("ps", "--all", "--quiet", "--filter", own).split()
-        if not ids:
-            return {}
-        shown = podman("inspect", *ids)
-        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in json.loads(shown)}
+        for _ in range(3):  # one may be removed between the two questions
+            ids = podman("ps", "--all", "--quiet", "--filter", own).split()
+            if not ids:
+                return {}
+            done = subprocess.run(["podman", "inspect", *ids], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                found = json.loads(done.stdout)
+                return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
+        raise AssertionError(f"podman does not say what runs: {done.stderr}")
 
     def healthy(self, service: str) -> bool:
         """Run the health check of the service now. One without a health check is healthy while it runs."""
-        one = self.containers()[service]
-        if one["State"]["Status"] != "running":
-            return False
-        if "healthcheck" not in self.services[service]:
-            return True
-        done = subprocess.run(["podman", "healthcheck", "run", one["Id"]], capture_output=True, check=False)
-        return done.returncode == 0
+        name = f"{PROJECT}_{service}_1"
+        if "healthcheck" in self.services[service]:
+            done = subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False)
+            return done.returncode == 0
+        return podman("inspect", "--format", "{{.State.Status}}", name).strip() == "running"
 
     def pid(self, service: str) -> int:
         """The first process of the service's container; 0 while it does not run."""

@@ -70,12 +70,12 @@ def test_the_demo_finds_exactly_the_planted_loss_that_no_count_sees(tmp_path: Pa
 class Up:
     """A running `lineage up`."""
 
-    def __init__(self, cwd: Path) -> None:
+    def __init__(self, cwd: Path, *options: str) -> None:
         self.cwd = cwd
         self.log = (cwd / "up.log").open("a+")
         environ = {**os.environ, "RATE_PER_SEC": "200"}
         self.process = subprocess.Popen(
-            [*LINEAGE, "up"], cwd=cwd, env=environ, stdout=self.log, stderr=self.log, start_new_session=True
+            [*LINEAGE, "up", *options], cwd=cwd, env=environ, stdout=self.log, stderr=self.log, start_new_session=True
         )
 
     def totals(self) -> dict[str, int]:
@@ -124,3 +124,24 @@ def test_up_resumes_where_it_stopped_and_leaves_no_process_behind(tmp_path: Path
     audited = json.loads(lineage("audit", "--books", "index", "--json", cwd=tmp_path).stdout)
     assert audited["verdict"] == "complete"
     assert audited["totals"]["duplicated"] == 0
+
+
+def test_up_on_a_cluster_survives_the_kill_of_each_of_its_processes(tmp_path: Path) -> None:
+    with Up(tmp_path, "--cluster") as up:
+        up.wait_for_records(0)
+        for words in ("TaskManagerRunner", "StandaloneSessionClusterEntrypoint", "lineage_pipeline job run"):
+            (victim,) = [one for one in started_in(tmp_path) if words in " ".join(one.cmdline()) and _is_no_guard(one)]
+            victim.kill()
+            victim.wait(30)
+            up.wait_for_records(up.totals()["i"] + 500)
+        assert up.stop(signal.SIGINT) == 0, (tmp_path / "up.log").read_text()
+    assert started_in(tmp_path) == []
+    stopped = up.totals()
+    assert stopped["d"] == stopped["i"] > 0, "a clean stop commits everything"
+    audited = json.loads(lineage("audit", "--books", "index", "--json", cwd=tmp_path).stdout)
+    assert (audited["verdict"], audited["totals"]["duplicated"]) == ("complete", 0)
+
+
+def _is_no_guard(process: psutil.Process) -> bool:
+    """The process itself, not the one that ends it with its parent."""
+    return "guard" not in " ".join(process.cmdline()[:4]) and Path(process.cmdline()[0]).name != "bash"
