@@ -36,6 +36,12 @@ def test_a_complete_topic_needs_nothing() -> None:
     assert next_steps(with_ranges(explained)) == ()
 
 
+def test_a_quarantine_rate_leads_to_the_quarantine() -> None:
+    (step,) = next_steps(replace(CLEAN, findings=(Finding("quarantine-rate", "error", None, "x"),)))
+    assert step.command == "lineage quarantine --topic t"
+    assert CliRunner().invoke(lineage, ["quarantine", "--help"]).exit_code == 0
+
+
 @pytest.mark.parametrize(("name", "cause"), OPEN)
 def test_for_everything_that_is_not_proven_there_is_a_step(name: str, cause: str) -> None:
     (step,) = next_steps(with_ranges(ReportedRange(OffsetRange(10, 1310), name, cause, "x")))  # type: ignore[arg-type]

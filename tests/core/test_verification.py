@@ -109,6 +109,16 @@ def test_copies_are_right_when_all_are() -> None:
     assert kinds(compare(reading({1: expected()}, {1: [row(), row("b")]}))) == [(1, "value")]
 
 
+def test_of_what_was_replayed_the_row_in_data_has_to_be_right_and_the_one_in_quarantine_stays() -> None:
+    both = {3: [row("a"), row("a", "quarantine", error="truncated: x")]}
+    replayed = RangeSet.of((3, 4))
+    assert kinds(compare(reading({3: expected("a")}, both, replayed=replayed))) == []
+    assert kinds(compare(reading({3: expected("b")}, both, replayed=replayed))) == [(3, "value")]
+    assert kinds(compare(reading({3: expected("a")}, both))) == [(3, "table")]
+    alone = {3: [row("a", "quarantine", error="truncated: x")]}  # claimed, and not in data yet
+    assert kinds(compare(reading({3: expected("a")}, alone, replayed=replayed))) == [(3, "table")]
+
+
 def test_what_could_not_be_read_is_neither_right_nor_wrong() -> None:
     unknown = (Unknown(3, OffsetRange(0, 2), "expired"),)
     found = compare(reading({1: expected()}, {1: [row("b")]}, unknown=unknown))
