@@ -24,6 +24,7 @@ class Baseline:
 
 
 FROM_INDEX = "the index itself"
+FROM_LOG_START = "the broker's log start"
 
 
 def resolve_baseline(
@@ -34,14 +35,18 @@ def resolve_baseline(
     A partition that the records or the settings do not name appeared later, so it starts at 0.
     """
     remembered = evidence.memory.baselines.get(partition)
+    log_start = offsets.log_start if offsets is not None else None
     if remembered is not None:
-        return Baseline(remembered, evidence.memory.baseline_sources.get(partition, "an earlier audit"))
+        source = evidence.memory.baseline_sources.get(partition, "an earlier audit")
+        if source == FROM_INDEX and log_start is not None and log_start < remembered:
+            # stored when the broker was not asked: that there are records below could not be seen then
+            return _headless(log_start, remembered)
+        return Baseline(remembered, source)
     if by_jobs(evidence.index.deployments):
         return _declared(partition, evidence, coverage)
     rule = evidence.rules.baseline
     if not isinstance(rule, str):
         return Baseline(rule.get(partition, 0), "the settings")
-    log_start = offsets.log_start if offsets is not None else None
     return _guessed(rule, coverage.bounds, log_start)
 
 
@@ -50,11 +55,15 @@ def _guessed(rule: str, indexed: OffsetRange | None, log_start: int | None) -> B
     if log_start is None:
         return Baseline(indexed.start if indexed else 0, FROM_INDEX)
     if indexed is None or rule == "earliest":
-        return Baseline(min(log_start, indexed.start) if indexed else log_start, "the broker's log start")
+        return Baseline(min(log_start, indexed.start) if indexed else log_start, FROM_LOG_START)
     if indexed.start <= log_start:
         return Baseline(indexed.start, FROM_INDEX)
-    # records below the index's first one are still in the log: written by nobody, or never asked for?
-    return Baseline(log_start, "the broker's log start", RangeSet.of(OffsetRange(log_start, indexed.start)))
+    return _headless(log_start, indexed.start)
+
+
+def _headless(log_start: int, first: int) -> Baseline:
+    """Records below the index's first one are still in the log: written by nobody, or never asked for?"""
+    return Baseline(log_start, FROM_LOG_START, RangeSet.of(OffsetRange(log_start, first)))
 
 
 def _declared(partition: int, evidence: AuditEvidence, coverage: PartitionCoverage) -> Baseline:

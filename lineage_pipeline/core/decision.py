@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from lineage_pipeline.core.baseline import Baseline, resolve_baseline
+from lineage_pipeline.core.baseline import FROM_LOG_START, Baseline, resolve_baseline
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
 from lineage_pipeline.core.classes import Tile, Tiling, Verdict
 from lineage_pipeline.core.copies import WrittenTwice
@@ -237,7 +237,9 @@ class _Look:
         """Whether no offset is indexed where some should be, or nobody said that there are none."""
         if len(self.tiling.of("indexed")):
             return False
-        return self.high_watermark is None or len(self.tiling.of("pending")) > 0
+        # an emptied log is no empty one: nobody says whether what retention removed had to be written
+        emptied = self.baseline.source == FROM_LOG_START and self.baseline.offset > 0
+        return emptied or self.high_watermark is None or len(self.tiling.of("pending")) > 0
 
     def _evidence_is_not_whole(self) -> bool:
         evidence = self.evidence

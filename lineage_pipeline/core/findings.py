@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
-from lineage_pipeline.core.baseline import FROM_INDEX
+from lineage_pipeline.core.baseline import FROM_INDEX, FROM_LOG_START
 from lineage_pipeline.core.classes import Tile
 from lineage_pipeline.core.copies import told_writers
 from lineage_pipeline.core.decision import PartitionDecision
@@ -155,6 +155,9 @@ def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> It
     if decision.baseline.source == FROM_INDEX and decision.baseline.offset > 0:
         text = f"baseline {decision.baseline.offset} is the index's own first offset: a lost head cannot be seen"
         yield Finding("baseline-from-index", "warn", number, text)
+    if decision.baseline.source == FROM_LOG_START and decision.baseline.offset > 0 and decision.coverage.bounds is None:
+        text = f"the log begins at {decision.baseline.offset}, nothing is indexed, and nobody says where to begin"
+        yield Finding("nothing-indexed", "warn", number, text)
     surplus = repeats.surplus()
     if surplus:
         ranges = repeats.ranges()

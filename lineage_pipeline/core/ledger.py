@@ -205,7 +205,10 @@ def _opened(state: LedgerState, event: IncarnationOpened) -> LedgerState:
     opened = replace(state, incarnation=incarnation, sealed=sealed)
     # the first broker ever asked gives its name to what was seen without one
     if state.incarnation is None:
-        return opened
+        accepted = tuple(
+            replace(one, incarnation=incarnation) if one.incarnation is None else one for one in state.acceptances
+        )
+        return replace(opened, acceptances=accepted)
     return _only_told(opened, event.at, f"{state.incarnation} was recreated or left")
 
 

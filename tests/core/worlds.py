@@ -186,6 +186,7 @@ def oracle(world: World) -> Expected:  # noqa: C901 - one case per rule, as plai
     index_end = max((row.end for row in mine), default=0)
     low, stable, high = world.log if world.log is not None and not world.broker_down else (None, None, None)
     doubtful: set[int] = set()
+    emptied = world.start is None and low is not None and low + world.base > 0 and index_start is None
     if world.start is not None:
         baseline = world.start
     elif low is None:
@@ -262,7 +263,7 @@ def oracle(world: World) -> Expected:  # noqa: C901 - one case per rule, as plai
     elif (
         "unknown" in names
         or found & {("pending", "suspected"), ("pending", "stalled")}
-        or ("indexed" not in names and ("pending" in names or high is None))
+        or ("indexed" not in names and ("pending" in names or high is None or emptied))
         or world.refused
         or world.broker_down
         or (high is not None and high < end)

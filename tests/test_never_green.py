@@ -1,0 +1,155 @@
+"""Ways to make an audit say `complete` though nobody looked, or though nobody could know: each of them is tried here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lineage_pipeline.core.ledger_events import GapAccepted
+from lineage_pipeline.core.offsets import MAX_END, OffsetRange
+from tests.books.index_files import parquet, run
+from tests.books.model_broker import ModelPartition
+from tests.test_remembering import SETTLE, TOPIC, Lake, shown
+
+
+@pytest.fixture
+def lake() -> Lake:
+    return Lake()
+
+
+def verdicts(lake: Lake, **how: Any) -> list[str]:
+    """Of three audits, far enough apart to agree with each other."""
+    found = []
+    for _ in range(3):
+        found.append(lake.audit(**how).verdict)
+        lake.wait()
+    return found
+
+
+def test_a_topic_that_retention_emptied_before_anything_was_indexed(lake: Lake) -> None:
+    lake.end(100)
+    lake.broker.partitions[TOPIC][0].start = 100
+    assert verdicts(lake) == ["undetermined"] * 3
+    assert any(one.kind == "nothing-indexed" for one in lake.audit().findings)
+    lake.rows(run(0, 100, 110))
+    lake.end(110)
+    assert lake.audit().verdict == "complete"
+
+
+def test_a_writer_that_declared_to_begin_at_the_end_of_an_idle_partition_has_nothing_to_show(lake: Lake) -> None:
+    lake.deploy("w1", start_offsets={0: 100})
+    lake.end(100)
+    lake.broker.partitions[TOPIC][0].start = 100
+    assert verdicts(lake) == ["complete"] * 3
+
+
+def test_a_head_that_was_out_of_sight_while_the_broker_was_not_asked(lake: Lake) -> None:
+    lake.rows(run(0, 50, 60))
+    lake.end(60)
+    assert lake.audit(broker=False).verdict == "complete"  # and the report says whose baseline that is
+    assert verdicts(lake) == ["undetermined"] * 3
+    assert shown(lake.audit()) == [("[0, 50)", "unknown", "no-baseline")]
+    lake.broker.partitions[TOPIC][0].start = 50
+    assert lake.audit().verdict == "complete"
+
+
+def test_a_gap_accepted_before_any_broker_was_asked_is_not_one_of_a_topic_created_anew(lake: Lake) -> None:
+    lake.rows(run(0, 0, 10), run(0, 12, 20))
+    lake.audit(broker=False)
+    state = lake.request().plan.state  # type: ignore[union-attr] - the request of a lake has a plan
+    accepted = GapAccepted(lake.now, None, 0, OffsetRange(10, 12), "tests", "ann")
+    state.append(state.read(), [accepted], SETTLE, 900)
+    lake.end(20)
+    assert lake.audit().verdict == "complete"
+    lake.broker.topic_ids[TOPIC] = "topic-2"
+    lake.deploy("w9", topic_id="topic-2")
+    for key in [one for one in lake.index.objects if one.startswith("kafka_topic=")]:
+        del lake.index.objects[key]
+    lake.rows(run(0, 0, 10, writer="w9"), run(0, 12, 20, writer="w9"))
+    assert "complete" not in verdicts(lake)
+
+
+def test_a_partition_that_a_writer_declared_and_no_book_has(lake: Lake) -> None:
+    lake.deploy("w1", start_offsets={0: 0, 1: 0})
+    lake.rows(run(0, 0, 10, writer="w1"))
+    assert verdicts(lake, broker=False) == ["undetermined"] * 3
+    lake.end(10)
+    assert verdicts(lake) == ["undetermined"] * 3
+
+
+def test_a_baseline_beyond_the_end_of_everything(lake: Lake) -> None:
+    lake.deploy("w1", start_offsets={0: 500})
+    lake.rows(run(0, 0, 10, writer="w1"))
+    lake.end(10)
+    assert verdicts(lake) == ["undetermined"] * 3
+    assert verdicts(lake, broker=False) == ["undetermined"] * 3
+
+
+def test_a_deployment_record_of_another_topic_in_our_index(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 5, 10, writer="w1"))
+    lake.end(10)
+    record = lake.index.objects["_deployments/w1.json"][0]
+    lake.index.place("_deployments/w1.json", record.replace(f'"{TOPIC}"'.encode(), b'"other"'))
+    # without a record the first five offsets, which are in the log, are nobody's word
+    assert verdicts(lake) == ["undetermined"] * 3
+
+
+def test_files_of_a_topic_whose_name_begins_or_ends_like_ours(lake: Lake) -> None:
+    lake.rows(run(0, 0, 10))
+    for other in (f"{TOPIC}2", f"x{TOPIC}", f"{TOPIC}.{TOPIC}", f"{TOPIC}%"):
+        lake.index.place(f"kafka_topic={other}/dt=2026-11-22/part-0", parquet([run(0, 10, 20)]))
+    lake.end(20)
+    report = lake.audit()
+    assert (report.totals["indexed"], report.totals["pending"]) == (10, 10)
+
+
+def test_a_broker_that_leaves_a_partition_out(lake: Lake) -> None:
+    lake.broker.partitions[TOPIC] = {0: ModelPartition(10), 1: ModelPartition(10)}
+    lake.rows(run(0, 0, 10), run(1, 0, 10))
+    assert lake.audit().verdict == "complete"
+    del lake.broker.partitions[TOPIC][1]
+    assert verdicts(lake) == ["undetermined"] * 3
+    lake.broker.partitions[TOPIC] = {}
+    assert "complete" not in verdicts(lake)
+
+
+def test_the_last_offsets_that_there_can_be(lake: Lake) -> None:
+    lake.deploy("w1", start_offsets={0: MAX_END - 20})
+    lake.rows(run(0, MAX_END - 20, MAX_END - 10, writer="w1"), run(0, MAX_END - 9, MAX_END, writer="w1"))
+    lake.end(MAX_END)
+    assert shown(lake.audit()) == [(f"[{MAX_END - 10}, {MAX_END - 9})", "pending", "suspected")]
+    lake.rows(run(0, MAX_END - 10, MAX_END - 9, writer="w1"))
+    assert lake.audit().verdict == "complete"
+
+
+def test_files_without_a_row(lake: Lake) -> None:
+    lake.index.place(f"kafka_topic={TOPIC}/dt=2026-11-22/empty", parquet([run(0, 0, 1)][:0]))
+    assert verdicts(lake, broker=False) == ["undetermined"] * 3
+    lake.end(10)
+    assert verdicts(lake) == ["undetermined"] * 3
+
+
+def test_a_clock_that_goes_back_by_days_hides_no_dead_job_for_longer_than_it_may_be_silent(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10, writer="w1"))
+    lake.end(10)
+    lake.audit()
+    lake.end(20)
+    lake.audit()
+    lake.wait(-3 * 86400)
+    assert lake.audit().verdict == "complete"  # pending, by all that can be known
+    lake.wait(1000)
+    report = lake.audit()
+    assert (report.verdict, shown(report)) == ("undetermined", [("[10, 20)", "pending", "stalled")])
+
+
+def test_another_index_below_the_same_memory(lake: Lake) -> None:
+    lake.rows(run(0, 0, 10))
+    lake.end(10)
+    lake.audit()
+    for key in [one for one in lake.index.objects if one.startswith("kafka_topic=")]:
+        del lake.index.objects[key]
+    lake.index.place(f"kafka_topic={TOPIC}/dt=2026-11-25/x", parquet([run(0, 5, 10)]))
+    assert verdicts(lake) == ["undetermined"] * 3
