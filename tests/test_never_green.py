@@ -1,4 +1,4 @@
-"""Ways to make an audit say `complete` though nobody looked, or though nobody could know: each of them is tried here."""
+"""Ways to make an audit say `complete` though nobody looked, or nobody could know: each of them is tried here."""
 
 from __future__ import annotations
 

@@ -150,14 +150,19 @@ def _about_acceptances(evidence: AuditEvidence, decision: PartitionDecision) -> 
             yield Finding("accepted", "info", decision.partition, text)
 
 
+def _about_baseline(decision: PartitionDecision) -> Iterator[Finding]:
+    offset, source = decision.baseline.offset, decision.baseline.source
+    if source == FROM_INDEX and offset > 0:
+        text = f"baseline {offset} is the index's own first offset: a lost head cannot be seen"
+        yield Finding("baseline-from-index", "warn", decision.partition, text)
+    if source == FROM_LOG_START and offset > 0 and decision.coverage.bounds is None:
+        text = f"the log begins at {offset}, nothing is indexed, and nobody says where to begin: set a baseline"
+        yield Finding("nothing-indexed", "warn", decision.partition, text)
+
+
 def _about_partition(evidence: AuditEvidence, decision: PartitionDecision) -> Iterator[Finding]:
     number, repeats = decision.partition, decision.repeats
-    if decision.baseline.source == FROM_INDEX and decision.baseline.offset > 0:
-        text = f"baseline {decision.baseline.offset} is the index's own first offset: a lost head cannot be seen"
-        yield Finding("baseline-from-index", "warn", number, text)
-    if decision.baseline.source == FROM_LOG_START and decision.baseline.offset > 0 and decision.coverage.bounds is None:
-        text = f"the log begins at {decision.baseline.offset}, nothing is indexed, and nobody says where to begin"
-        yield Finding("nothing-indexed", "warn", number, text)
+    yield from _about_baseline(decision)
     surplus = repeats.surplus()
     if surplus:
         ranges = repeats.ranges()
