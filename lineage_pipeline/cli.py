@@ -5,18 +5,21 @@ Exit codes: 0 done or complete, 1 loss, 2 usage, 3 undetermined, 4 could not run
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lineage_pipeline import __version__
-from lineage_pipeline.errors import LineageError
+from lineage_pipeline.errors import LineageError, OutputError
 
 # name -> module and attribute; imported when the command is used, so that --help stays quick
 _COMMANDS = {
@@ -52,6 +55,17 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         _accept_config(command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What nobody could be told is no verdict: click and Rich would exit with 1, a loss."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit):  # no command of ours leaves by SystemExit, but Rich does on a closed pipe
+            raise OutputError("whoever read the output went away before its end: run again") from None
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
+                raise OutputError(f"the output could not be written ({error.strerror}): look after the disk") from None
+            raise
 
 
 def _accept_config(command: click.Command) -> None:
@@ -104,7 +118,10 @@ def lineage() -> None:
 
 
 def main() -> None:
-    """Run the command line; a LineageError becomes one sentence on stderr and its exit code."""
+    """Run the command line; a LineageError becomes one sentence on stderr and its exit code.
+
+    A defect is shown whole, with exit code 4: Python's own 1 would be taken for a loss.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         sys.exit(lineage(standalone_mode=False))
@@ -115,8 +132,10 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except LineageError as error:
+        if isinstance(error, OutputError):  # Python writes out what is left when it ends, and would exit with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         click.echo(f"lineage: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except Exception:  # noqa: BLE001 - whatever it is, it is no verdict
+        traceback.print_exc()
+        sys.exit(LineageError.exit_code)

@@ -4,6 +4,7 @@
     ├── UsageError                  exit 2   the command or its settings are wrong
     │   ├── SettingsError                    a setting is missing, unknown or has a bad value
     │   └── SchemaError                      a record schema cannot be used
+    ├── OutputError                          what was found could not be told to anybody
     ├── SetupError                           this machine cannot run the embedded stack
     │   ├── DownloadError                    a jar could not be fetched or does not match its checksum
     │   ├── JavaError                        no usable Java, or one that cannot be started
@@ -49,6 +50,10 @@ class SettingsError(UsageError):
 
 class SchemaError(UsageError):
     """A record schema cannot be read or cannot become a table."""
+
+
+class OutputError(LineageError):
+    """Standard output was closed before everything was written."""
 
 
 class SetupError(LineageError):

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from lineage_pipeline.cli import lineage
+from tests.books.index_files import day, parquet, put
+from tests.books.index_files import run as rows
 
 
 def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +95,17 @@ def test_an_unknown_topic_among_several_is_a_usage_error(tmp_path: Path) -> None
     done = run("audit", "--topic", "order", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean `orders`" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["--json", ""])
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("output", ["> /dev/full", "| true; exit ${PIPESTATUS[0]}"])
+def test_a_report_that_nobody_could_read_is_no_verdict(tmp_path: Path, how: str, lost: int, output: str) -> None:
+    put(tmp_path / "offset-index", day("lineage-input", "p"), parquet([rows(0, 0, 10), rows(0, 10 + lost, 20)]))
+    command = f"{sys.executable} -m lineage_pipeline audit --books index {how} {output}"
+    environ = {"PATH": "/usr/bin:/bin", **lake(tmp_path)}
+    done = subprocess.run(["/bin/bash", "-c", command], cwd=tmp_path, env=environ, check=False, timeout=120)
+    assert done.returncode == 4
 
 
 def test_a_bad_query_is_a_usage_error_in_duckdbs_words(tmp_path: Path) -> None:
