@@ -37,6 +37,7 @@ def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datet
                 committed=offsets.committed,
                 holes=watched,
                 log_start=offsets.log_start,
+                leader_epoch=offsets.leader_epoch,
             )
     return Observation(finished_at, seen)
 

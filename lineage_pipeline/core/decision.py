@@ -58,7 +58,7 @@ class PartitionDecision:
     def complete_through(self) -> int:
         """The first offset at or above the baseline that is neither indexed nor explained."""
         settled = self.ranges_of("indexed").union(self.ranges_of("explained"))
-        for one in settled.clip(self.baseline.offset, self.end):
+        for one in settled:
             return one.end if one.start == self.baseline.offset else self.baseline.offset
         return self.baseline.offset
 
@@ -128,7 +128,14 @@ class _Look:
             return
         if self.offsets is None:
             self.tiling.claim(whole, "unknown", "incarnation", "the broker's topic has no such partition")
-        elif self.high_watermark is not None:
+            return
+        known = [seen.leader_epoch for _, seen in self._observations(0) if seen.leader_epoch is not None]
+        if self.offsets.leader_epoch is not None and self.offsets.leader_epoch < max(known, default=0):
+            text = (
+                f"the leader epoch fell from {max(known)} to {self.offsets.leader_epoch}: an old leader, or another log"
+            )
+            self.tiling.claim(whole, "unknown", "incarnation", text)
+        if self.high_watermark is not None:
             beyond = whole.clip(self.high_watermark, self.end)
             text = f"the broker's high watermark is {self.high_watermark}: the log was cut back or replaced"
             self.tiling.claim(beyond, "unknown", "incarnation", text)

@@ -187,8 +187,9 @@ def _read_incarnation(value: Any) -> Incarnation:
 def _read_seen(value: Any) -> ObservedPartition:
     last_stable, high_watermark, committed, holes, *added = value
     end = _optional(_whole)
-    (log_start,) = added or [None]  # earlier versions did not keep it
-    return ObservedPartition(end(last_stable), end(high_watermark), end(committed), _read_ranges(holes), end(log_start))
+    log_start, epoch = [*added, None, None][: max(2, len(added))]  # earlier versions kept neither
+    ends = end(last_stable), end(high_watermark), end(committed)
+    return ObservedPartition(*ends, _read_ranges(holes), end(log_start), end(epoch))
 
 
 def _read_counted(value: Any) -> tuple[int, int]:
@@ -219,7 +220,7 @@ def _write_ranges(value: RangeSet) -> list[list[int]]:
 def _write_seen(value: ObservedPartition) -> list[Any]:
     return [
         *(value.last_stable, value.high_watermark, value.committed),
-        *(_write_ranges(value.holes), value.log_start),
+        *(_write_ranges(value.holes), value.log_start, value.leader_epoch),
     ]
 
 

@@ -15,7 +15,7 @@ from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 class ObservedPartition:
     """What one earlier look saw of one partition: the ends of that time, and the due offsets nobody accounted for.
 
-    `log_start` is None in looks that older versions kept.
+    `log_start` and `leader_epoch` are None in looks that older versions kept, an epoch also where the broker told none.
     """
 
     last_stable: int | None = None
@@ -23,6 +23,7 @@ class ObservedPartition:
     committed: int | None = None
     holes: RangeSet = EMPTY
     log_start: int | None = None
+    leader_epoch: int | None = None
 
 
 @dataclass(frozen=True)

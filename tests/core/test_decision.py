@@ -147,6 +147,28 @@ def test_a_tail_behind_an_index_that_is_too_old_is_stalled() -> None:
     assert kinds(report) == {("pending", "stalled", 20, 50)}
 
 
+def test_an_index_that_is_exactly_as_old_as_allowed_is_not_too_old() -> None:
+    assert report_of(World(rows=WHOLE, log=(0, 50, 50), newest_age=MAX_DELAY))["verdict"] == "complete"
+
+
+@pytest.mark.parametrize(("then", "now", "verdict"), [
+    (7, 7, "complete"), (7, 8, "complete"), (7, 6, "undetermined"), (None, 6, "complete"), (7, None, "complete"),
+])  # fmt: skip
+def test_a_leader_epoch_that_fell_leaves_nothing_indexed(then: int | None, now: int | None, verdict: str) -> None:
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20), seen=(Seen(1, None, 20, frozenset()),)))
+    look = evidence.memory.observations[0]
+    look = replace(look, partitions={0: replace(look.partitions[0], leader_epoch=then)})
+    assert evidence.broker.snapshot is not None
+    snapshot = replace(evidence.broker.snapshot, partitions={0: PartitionOffsets(0, 20, 20, leader_epoch=now)})
+    evidence = replace(evidence, memory=Memory(observations=(look,)), broker=BrokerEvidence("read", snapshot))
+    report = audit(evidence)
+    assert report.verdict == verdict
+    assert report.totals["indexed"] == (20 if verdict == "complete" else 0)
+    kept = observation(evidence, report, NOW)
+    assert kept is not None
+    assert kept.partitions[0].leader_epoch == now
+
+
 def test_what_waited_at_a_look_long_enough_ago_is_stalled() -> None:
     seen = Seen(MAX_DELAY, 20, 30, frozenset())
     report = report_of(World(rows=WHOLE, log=(0, 50, 50), seen=(seen,)))
@@ -256,6 +278,12 @@ def test_a_broker_that_does_not_answer_is_never_green() -> None:
     assert whole["verdict"] == hole["verdict"] == "undetermined"
     assert whole["books"]["broker"] == "unreadable"
     assert kinds(hole) == {("unknown", "broker-unreachable", 10, 12)}
+
+
+def test_a_book_that_could_not_be_read_is_never_green_even_without_a_reason() -> None:
+    evidence = evidence_of(World(rows=WHOLE))
+    assert audit(replace(evidence, broker=BrokerEvidence("unreadable"))).verdict == "undetermined"
+    assert audit(replace(evidence, index=replace(evidence.index, status="unreadable"))).verdict == "undetermined"
 
 
 def test_a_partition_the_broker_did_not_answer_for_is_undetermined_alone() -> None:

@@ -56,7 +56,7 @@ texts = st.text(max_size=8)
 incarnations = st.sampled_from([A, B, Incarnation("d", None)])
 verdicts = st.sampled_from(["complete", "undetermined", "loss"])
 maybe = st.none() | offsets
-seen = st.builds(ObservedPartition, maybe, maybe, maybe, range_sets, maybe)
+seen = st.builds(ObservedPartition, maybe, maybe, maybe, range_sets, maybe, maybe)
 looks = st.builds(
     lambda at, *rest: Looked(at, at + timedelta(seconds=1), *rest),
     times,
@@ -222,6 +222,11 @@ def test_what_a_version_without_log_starts_and_timestamps_wrote_is_still_read() 
     seen = parse_event(look)
     assert isinstance(seen, Looked)
     assert seen.partitions[0] == ObservedPartition(9, 9, None, RangeSet.of((1, 2)), log_start=None)
+    later = parse_event(look.replace("[[1,2]]]", "[[1,2]],7]"))
+    assert isinstance(later, Looked)
+    assert later.partitions[0] == ObservedPartition(9, 9, None, RangeSet.of((1, 2)), log_start=7)
+    with pytest.raises(LedgerError):
+        parse_event(look.replace("[[1,2]]]", "[[1,2]],7,3,1]"))
     assert (seen.counted, seen.refused) == (None, False)
     hole = (
         '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
