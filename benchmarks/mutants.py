@@ -55,7 +55,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             text = ast.unparse(ast.fix_missing_locations(changed))
             _Replace(replacement, node).visit(tree)
             before, after = (" ".join(ast.unparse(one).split()) for one in (node, replacement))
-            yield Mutant(module, names.get(id(node), "<module>"), node.lineno, _told(before, after), text)
+            yield Mutant(module, names.get(id(node), "<module>"), getattr(node, "lineno", 0), _told(before, after), text)
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - one branch per kind of node
