@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     decorated = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     skipped = {id(part) for node in decorated for mark in node.decorator_list for part in ast.walk(mark)}
     skipped |= _unseen(tree)
+    seen: Counter[tuple[str, str]] = Counter()
     for node in ast.walk(tree):
         if id(node) in skipped:  # `frozen=True` is for the reader and the type checker
             continue
@@ -54,8 +56,12 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             changed = _Replace(node, ast.copy_location(replacement, node)).visit(tree)
             text = ast.unparse(ast.fix_missing_locations(changed))
             _Replace(replacement, node).visit(tree)
-            before, after = (" ".join(ast.unparse(one).split()) for one in (node, replacement))
-            yield Mutant(module, names.get(id(node), "<module>"), getattr(node, "lineno", 0), _told(before, after), text)
+            function = names.get(id(node), "<module>")
+            change = _told(*(" ".join(ast.unparse(one).split()) for one in (node, replacement)))
+            seen[function, change] += 1
+            if seen[function, change] > 1:
+                change = f"{change} ({seen[function, change]})"
+            yield Mutant(module, function, getattr(node, "lineno", 0), change, text)
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - one branch per kind of node

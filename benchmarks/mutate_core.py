@@ -34,7 +34,10 @@ MODULES = (
     *("hole_reading", "hole_resolution", "recall", "audit_events", "fold", "held_back", "overdue", "expiry"),
     *("ledger", "ledger_events", "ledger_json", "ledger_entry", "ledger_checkpoint", "job_start", "repair_decision"),
 )
-SUITE = (*("tests/core", "tests/test_audit_topic.py", "tests/test_remembering.py", "tests/test_audit_lake.py"),)
+SUITE = (
+    *("tests/core", "tests/test_audit_topic.py", "tests/test_remembering.py", "tests/test_audit_lake.py"),
+    "tests/test_never_green.py",
+)
 OUTSIDE = {"broker", "s3", "java", "kafka_jars"}  # fixtures of a real stack: those tests are left out
 QUICK, FULL = 12, 80  # examples of a property: to see which functions it calls and for a first try; to be sure
 CPU_SECONDS = 240  # a mutant that does not come to an end is noticed

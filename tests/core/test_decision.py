@@ -402,6 +402,19 @@ def test_less_than_that_proves_no_loss_and_is_never_green(change: dict[str, Any]
     assert report_of(replace(SHORT, **change))["verdict"] == "undetermined"
 
 
+def test_where_the_log_was_cut_back_readable_records_prove_no_loss_of_a_short_window() -> None:
+    # what can be read there now may be other records than those that were counted
+    seen = Seen(SETTLE, None, 20, frozenset(range(10)))
+    world = World(
+        rows=(Row(0, 0, 10, count=3), Row(0, 10, 20)), log=(0, 20, 20), readable=frozenset(range(10)), seen=(seen,)
+    )
+    evidence = evidence_of(world)
+    assert audit(evidence).verdict == "loss"
+    for start, end in ((0, 10), (9, 12), (0, 1)):
+        cut = replace(evidence, memory=replace(evidence.memory, truncated={0: RangeSet.of((start, end))}))
+        assert audit(cut).verdict == "undetermined"
+
+
 def test_a_window_that_counts_a_record_twice_does_not_hide_what_its_neighbour_lost() -> None:
     rows = (Row(0, 0, 10, count=8), Row(0, 10, 20, count=9))
     assert report_of(replace(SHORT, rows=rows, readable=frozenset(range(9)) | {10}))["verdict"] == "loss"
