@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from lineage_pipeline.core.audit import audit, observation
+from lineage_pipeline.core.audit import audit, lake_observation, observation
+from lineage_pipeline.core.baseline import FROM_INDEX
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets, unknown_offsets
 from lineage_pipeline.core.classes import Tiling, worst
-from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, IndexEvidence
+from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, IndexEvidence, LakeEvidence
+from lineage_pipeline.core.lake_comparison import Doubt
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 from tests.core.worlds import CLUSTER, MAX_DELAY, NOW, SETTLE, TOPIC_ID, Row, Seen, World, evidence_of
@@ -112,6 +114,35 @@ def test_records_below_an_undeclared_start_that_are_still_in_the_log_are_never_g
     report = report_of(World(rows=(Row(0, 5, 9),), start=None, log=(2, 9, 9)))
     assert report["verdict"] == "undetermined"
     assert kinds(report) == {("unknown", "no-baseline", 2, 5)}
+
+
+def test_an_index_that_begins_where_the_log_does_is_its_own_baseline() -> None:
+    (one,) = audit(evidence_of(World(rows=(Row(0, 5, 20),), start=None, log=(5, 20, 20)))).partitions
+    assert (one.decision.baseline.source, one.verdict) == (FROM_INDEX, "complete")
+    stored = evidence_of(World(rows=(Row(0, 5, 20),), start=None, log=(5, 20, 20)))
+    stored = replace(stored, memory=Memory(baselines={0: 5}, baseline_sources={0: FROM_INDEX}))
+    assert audit(stored).partitions[0].decision.baseline.source == FROM_INDEX
+
+
+def test_a_partition_of_which_nothing_at_all_is_known_begins_at_zero() -> None:
+    evidence = evidence_of(World(start=None, log=(0, 0, 0)))
+    assert evidence.broker.snapshot is not None
+    silent = replace(evidence.broker.snapshot, partitions={0: unknown_offsets("no leader")})
+    (one,) = audit(replace(evidence, broker=BrokerEvidence("read", silent))).partitions
+    assert (one.baseline, one.end, one.verdict) == (0, 0, "undetermined")
+
+
+def test_a_later_record_names_the_start_of_a_partition_that_the_earlier_one_did_not_know() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 0, 10), Row(1, 50, 120))))
+    (first,) = evidence.index.deployments
+    second = replace(first, writer="w2", previous="w1", start_offsets={0: 10, 1: 100})
+    known = replace(evidence, index=replace(evidence.index, deployments=(first, second)))
+    assert [one.baseline for one in audit(known).partitions] == [0, 100]
+    # the record that it continues is gone: what the index has below may have been its
+    gone = replace(evidence, index=replace(evidence.index, deployments=(replace(second, previous="w0"),)))
+    assert [one.baseline for one in audit(gone).partitions] == [0, 50]
+    empty = replace(gone, index=replace(gone.index, coverage={}))
+    assert [one.baseline for one in audit(empty).partitions] == [10, 100]
 
 
 def test_the_setting_earliest_makes_the_log_start_the_baseline() -> None:
@@ -467,6 +498,19 @@ def test_an_observation_holds_exactly_the_due_holes() -> None:
     assert looked is not None
     assert looked.partitions[0].holes == RangeSet.of((10, 12))
     assert (looked.partitions[0].last_stable, looked.partitions[0].high_watermark) == (50, 50)
+
+
+def test_a_look_without_the_index_is_no_observation_neither_of_kafka_nor_of_the_lake() -> None:
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20)))
+    evidence = replace(evidence, lake=LakeEvidence("read"))
+    blind = replace(evidence, index=IndexEvidence("unreadable", problems=("gone",)))
+    partial = replace(evidence, lake=LakeEvidence("read", doubts=(Doubt("budget", "not all files were read"),)))
+    unread = replace(evidence, lake=LakeEvidence("unreadable"))
+    assert observation(evidence, audit(evidence), NOW) is not None
+    assert lake_observation(evidence, audit(evidence), NOW) is not None
+    assert observation(blind, audit(blind), NOW) is None
+    for one in (blind, partial, unread):
+        assert lake_observation(one, audit(one), NOW) is None
 
 
 def test_a_look_without_the_broker_is_no_observation() -> None:
