@@ -40,7 +40,7 @@ SUITE = (
 )
 OUTSIDE = {"broker", "s3", "java", "kafka_jars"}  # fixtures of a real stack: those tests are left out
 QUICK, FULL = 12, 80  # examples of a property: to see which functions it calls and for a first try; to be sure
-CPU_SECONDS = 240  # a mutant that does not come to an end is noticed
+CPU_SECONDS = 60  # a mutant that does not come to an end is noticed
 
 
 @dataclass

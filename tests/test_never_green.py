@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lineage_pipeline.audit_topic import audit_topic
+from lineage_pipeline.core.deployment import Isolation
+from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
 from lineage_pipeline.core.ledger_events import GapAccepted
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
+from lineage_pipeline.remembering import ToldBaseline
 from tests.books.index_files import parquet, run
 from tests.books.model_broker import ModelPartition
 from tests.test_remembering import SETTLE, TOPIC, Lake, shown
@@ -153,3 +159,42 @@ def test_another_index_below_the_same_memory(lake: Lake) -> None:
         del lake.index.objects[key]
     lake.index.place(f"kafka_topic={TOPIC}/dt=2026-11-25/x", parquet([run(0, 5, 10)]))
     assert verdicts(lake) == ["undetermined"] * 3
+
+
+@pytest.mark.parametrize(("epoch", "told"), [
+    (5, ("complete", "explained", "control-marker")), (6, ("undetermined", "unknown", "unresolved")),
+])  # fmt: skip
+def test_a_reading_across_a_change_of_leader(lake: Lake, epoch: int, told: tuple[str, str, str]) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10, writer="w1"), run(0, 12, 20, writer="w1"))
+    lake.broker.partitions[TOPIC][0] = ModelPartition(20, epoch=5)
+
+    class Reader:
+        """Finds nothing at either level, while another leader may have cut the log back and refilled it."""
+
+        def read(
+            self, topic: str, rounds: Sequence[Round], isolation: Isolation, budget: HoleBudget
+        ) -> tuple[Scan, ...]:
+            lake.broker.partitions[topic][0] = ModelPartition(20, epoch=epoch)
+            assert budget.ranges > 0
+            levels: tuple[Isolation, Isolation] = ("read_committed", "read_uncommitted")
+            assert isolation in levels
+            return tuple(
+                Scan(one.partition, level, one.range, one.range.end)
+                for windows in rounds
+                for one in windows
+                for level in levels
+            )
+
+    report = audit_topic(replace(lake.request(), reader=Reader()), lambda: lake.now)
+    assert (report.verdict, *shown(report)[0][1:]) == told
+
+
+def test_a_person_who_begins_anew_means_the_topic_that_the_broker_has(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10, writer="w1"))
+    lake.broker.topic_ids[TOPIC] = "topic-2"
+    lake.end(10)
+    assert shown(lake.audit()) == [("[0, 10)", "unknown", "incarnation")]
+    report = lake.audit(told=ToldBaseline({}))
+    assert (report.verdict, report.totals["pending"], shown(report)) == ("undetermined", 10, [])

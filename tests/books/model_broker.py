@@ -18,6 +18,7 @@ class ModelPartition:
     stable: int | None = None
     answer: tuple[int, int, int] | None = None  # what the broker says instead of the truth
     fault: str | None = None
+    epoch: int | None = None
 
 
 @dataclass
@@ -58,4 +59,4 @@ def _answer(one: ModelPartition, committed: int | None) -> PartitionOffsets:
     if one.fault is not None:
         return unknown_offsets(one.fault)
     truth = (one.start, one.end if one.stable is None else one.stable, one.end)
-    return partition_offsets(*(one.answer or truth), committed=committed)
+    return partition_offsets(*(one.answer or truth), committed=committed, leader_epoch=one.epoch)
