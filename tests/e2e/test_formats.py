@@ -160,7 +160,8 @@ def check_topic(pipeline: Pipeline, make: Make, poison: dict[bytes, str]) -> Non
     for partition in range(PARTITIONS):
         end = max(offset for one, offset in {**rows, **reasons} if one == partition) + 1
         verified = run(pipeline, "verify", str(partition), "0", str(end), "--json")
-        assert json.loads(verified.output)["differences"] == [], verified.output
+        found = json.loads(verified.output)
+        assert (found["differences"], found["records"]) == ([], end), verified.output
         assert verified.exit_code == 0, verified.output
     audited = run(pipeline, "audit", "--books", "index,broker,lake", "--wait")
     assert audited.exit_code == 0, audited.output
