@@ -6,7 +6,7 @@ is *broken*; one that is, and still does not tell its offsets, is *unsuitable*.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,11 @@ def open_parquet(source: RangedFile, size: int) -> Any:
         raise _broken("it does not end as a Parquet file does: it was cut off, or is something else")
     try:
         file = pq.ParquetFile(
-            pa.PythonFile(source, mode="r"), pre_buffer=True, page_checksum_verification=True, memory_map=False
+            # without pre_buffer no other thread ever holds `source`; see RangedFile.plan
+            pa.PythonFile(source, mode="r"),
+            pre_buffer=False,
+            page_checksum_verification=True,
+            memory_map=False,
         )
         _check_footer(file, size)
     except (StoreError, LakeFileError):
@@ -91,7 +95,8 @@ def open_parquet(source: RangedFile, size: int) -> Any:
 def batches(file: Any, columns: list[str] | None, rows: int = BATCH_ROWS) -> Iterator[Any]:
     """The file's rows with these columns, all of them for None, so many at a time. Raises LakeFileError."""
     try:
-        yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+        for group in range(file.metadata.num_row_groups):  # one by one: their places are read in this order
+            yield from file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - as above
@@ -105,6 +110,7 @@ def _read(source: RangedFile, listed: LakeObject, layout: LakeLayout, at: float,
     wanted += [columns.partition] if partition is None else []
     wanted += [columns.topic] if columns.topic is not None else []
     _check_columns(file, wanted, columns)
+    plan_columns(source, file, None if every_page else wanted)
     builder = CoverageBuilder()
     rows = 0
     for batch in batches(file, None if every_page else wanted):
@@ -142,6 +148,17 @@ def _check_columns(file: Any, wanted: list[str], columns: Columns) -> None:
             raise _unsuitable(f"it is compressed with {', '.join(sorted(codecs))}, which is not read")
 
 
+def plan_columns(source: RangedFile, file: Any, columns: Collection[str] | None) -> None:
+    """Tell the source that the column chunks of these columns will be read, all of them for None."""
+    metadata, schema = file.metadata, file.schema
+    names = [schema.column(number).path.partition(".")[0] for number in range(metadata.num_columns)]
+    wanted = [number for number, name in enumerate(names) if columns is None or name in columns]
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups if group.num_rows for number in wanted]
+    begins = [min(one.data_page_offset, one.dictionary_page_offset or one.data_page_offset) for one in chunks]
+    source.plan([(at, at + one.total_compressed_size) for at, one in zip(begins, chunks, strict=True)])
+
+
 def _check_footer(file: Any, size: int) -> None:
     """Refuse a footer that contradicts itself: Arrow believes it, and what it says may end the process."""
     metadata, schema = file.metadata, file.schema
@@ -155,8 +172,8 @@ def _check_footer(file: Any, size: int) -> None:
                 continue
             chunk = group.column(number)
             begin = min(chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset)
-            sizes = min(chunk.total_compressed_size, chunk.total_uncompressed_size)
-            whole = begin > 0 and sizes >= 0 and begin + chunk.total_compressed_size <= size
+            end = begin + chunk.total_compressed_size
+            whole = 0 < begin <= end <= size and chunk.total_uncompressed_size >= 0
             fits = chunk.num_values == group.num_rows or (column.max_repetition_level and chunk.num_values >= 0)
             if not (whole and fits and chunk.physical_type == column.physical_type):
                 raise _broken(f"its footer contradicts itself about column {column.path}")

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineage_pipeline.books.lake_files import info_of, integers, of_topic, open_parquet, read_group
+from lineage_pipeline.books.lake_files import info_of, integers, of_topic, open_parquet, plan_columns, read_group
 from lineage_pipeline.books.object_store import ObjectStore
 from lineage_pipeline.books.ranged_file import RangedFile
 from lineage_pipeline.core.lake_layout import LakeLayout
@@ -103,6 +103,7 @@ class RecordFile:
         columns, first = self._layout.columns, 0
         wanted = [*self._columns, *([self._timestamp] if self._timestamp else [])]
         for group in range(self._file.metadata.num_row_groups):
+            plan_columns(self._source, self._file, wanted)
             size = self._file.metadata.row_group(group).num_rows
             batch = self._tried(lambda group=group: read_group(self._file, group, wanted))
             batch = batch.append_column("", pa.array(np.arange(size)))
@@ -126,6 +127,7 @@ class RecordFile:
             first += size
 
     def _row(self, group: int, number: int) -> dict[str, Any]:
+        plan_columns(self._source, self._file, None)
         table = self._tried(lambda: read_group(self._file, group, None))
         row = table.slice(number, 1).to_pylist()[0]
         maps = {field.name for field in table.schema if pa.types.is_map(field.type)}

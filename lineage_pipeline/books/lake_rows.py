@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lineage_pipeline.books.lake_files import batches, info_of, open_parquet
+from lineage_pipeline.books.lake_files import batches, info_of, of_topic, open_parquet, plan_columns
 from lineage_pipeline.books.object_store import ObjectStore
 from lineage_pipeline.books.ranged_file import RangedFile
 from lineage_pipeline.core.lake_layout import LakeLayout
@@ -28,7 +28,9 @@ def rows_within(
     """
     source = RangedFile(store, info_of(listed))
     try:
-        return list(_rows(open_parquet(source, listed.size), listed, layout, wanted))
+        file = open_parquet(source, listed.size)
+        plan_columns(source, file, None)
+        return list(_rows(file, listed, layout, wanted))
     except LakeFileError:
         if source.failure is not None:
             raise source.failure from None
@@ -51,7 +53,7 @@ def _rows(
 ) -> Iterator[tuple[int, int, LakeRow]]:
     names, fixed = layout.columns, layout.partition_of(listed.table, listed.key)
     for batch in batches(file, None):
-        table = pa.Table.from_batches([batch])
+        table = of_topic(pa.Table.from_batches([batch]), names, layout.topic)
         offsets = as_int64(table.column(names.offset).cast(pa.int64()).to_pylist())
         partitions = None if fixed is not None else table.column(names.partition).to_pylist()
         for number, ranges in wanted.items():

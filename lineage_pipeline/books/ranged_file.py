@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore
 from lineage_pipeline.errors import StoreError
 
 WHOLE_BELOW = 1 << 18  # bytes; an object this small is fetched in one request
+GAP = 1 << 16  # bytes between two places that are fetched along rather than asked for twice
+LARGEST = 1 << 25  # bytes of one request for several places
 TAIL = 1 << 16  # bytes fetched with the first request of a larger one: footers are seldom longer
 
 
@@ -24,6 +27,8 @@ class RangedFile(io.RawIOBase):
         self._listed = listed
         self._position = 0
         self._tail: tuple[int, bytes] | None = None
+        self._planned: list[tuple[int, int]] = []
+        self._held: tuple[int, bytes] = 0, b""
         self._lock = threading.Lock()
         self.fetched = 0  # bytes
         self.failure: StoreError | None = None
@@ -62,6 +67,20 @@ class RangedFile(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    def plan(self, places: Iterable[tuple[int, int]]) -> None:
+        """Say which [start, end) will be read, each once and in order: near ones are fetched in one request.
+
+        Arrow can do that too, in threads of its own that hold Python's objects: when the process ends before they have
+        let go, it is aborted.
+        """
+        self._planned = []
+        for start, end in sorted(places):
+            first, last = self._planned[-1] if self._planned else (0, -GAP - 1)
+            if start - last <= GAP and end - first <= LARGEST:
+                self._planned[-1] = first, max(last, end)
+            else:
+                self._planned.append((start, end))
+
     def _fetched(self, start: int, end: int) -> bytes:
         size = self._listed.size
         if self._tail is None and end > size - TAIL:
@@ -69,7 +88,12 @@ class RangedFile(io.RawIOBase):
             self._tail = first, self._request(first, size)
         if self._tail is not None and start >= self._tail[0]:
             return self._tail[1][start - self._tail[0] : end - self._tail[0]]
-        return self._request(start, end)
+        place = next(((low, high) for low, high in self._planned if low <= start and end <= high), None)
+        if place is None:
+            return self._request(start, end)
+        if not self._held[0] <= start < end <= self._held[0] + len(self._held[1]):
+            self._held = place[0], self._request(*place)
+        return self._held[1][start - self._held[0] : end - self._held[0]]
 
     def _request(self, start: int, end: int) -> bytes:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 from collections import Counter
 from typing import Any
 
@@ -13,9 +14,13 @@ import pyarrow as pa
 import pytest
 
 from lineage_pipeline.books.lake_files import look_at
+from lineage_pipeline.books.lake_records import RecordFile
+from lineage_pipeline.books.lake_rows import rows_within
 from lineage_pipeline.books.object_store import ObjectInfo
+from lineage_pipeline.books.ranged_file import TAIL
 from lineage_pipeline.core.lake_layout import Columns, LakeLayout
 from lineage_pipeline.core.lake_manifest import LakeObject, LookedAt
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 from tests.books.lake_tables import data_file, span, written
 
 TOPIC = "orders"
@@ -28,8 +33,12 @@ class OneObject:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.requests: list[tuple[int, int]] = []
+        self.threads: set[int] = set()
 
     def get_range(self, listed: ObjectInfo, start: int, end: int) -> bytes:  # noqa: ARG002 - the port's
+        self.requests.append((start, end))
+        self.threads.add(threading.get_ident())
         return self.data[start:end]
 
 
@@ -155,6 +164,47 @@ def test_no_footer_ends_the_audit() -> None:
 
 
 SEED = "6"  # with it Arrow died before the footer was checked
+
+
+def test_no_thread_of_arrows_reads_an_object() -> None:
+    """It would hold Python's objects, and a process that ends before it has let go is aborted: `locate` was."""
+    store = OneObject(large())
+    listed = LakeObject("data", "part-1", len(store.data), "tag", 0.0)
+    look_at(store, listed, LakeLayout(TOPIC), 0.0, every_page=True)  # type: ignore[arg-type]
+    rows_within(store, listed, LakeLayout(TOPIC), {0: RangeSet.of(OffsetRange(5, 6))})  # type: ignore[arg-type]
+    (found,) = RecordFile(store, listed, LakeLayout(TOPIC)).find(0, 70_001, record=True)  # type: ignore[arg-type]
+    assert (found.row, found.record and found.record["kafka_offset"]) == (70_001, 70_001)
+    assert store.threads == {threading.get_ident()}
+
+
+def test_a_large_object_costs_its_footer_and_a_request_for_each_row_group() -> None:
+    store = OneObject(large())
+    listed = LakeObject("data", "part-1", len(store.data), "tag", 0.0)
+    looked = look_at(store, listed, LakeLayout(TOPIC), 0.0, every_page=False)  # type: ignore[arg-type]
+    assert held(looked.looked) == {0: ["[0, 80000)"]}
+    assert len(store.requests) == 1 + 3, store.requests  # the last row group came with the footer
+    assert looked.fetched == sum(end - start for start, end in store.requests) < len(store.data) / 4
+    store.requests.clear()
+    assert look_at(store, listed, LakeLayout(TOPIC), 0.0, every_page=True).fetched <= len(store.data) + TAIL  # type: ignore[arg-type]
+
+
+def large() -> bytes:
+    """80,000 rows in four row groups, most of it a payload that no look at offsets needs."""
+    payload = np.random.default_rng(1).bytes(80_000 * 24)
+    cells = pa.array([payload[at : at + 24] for at in range(0, len(payload), 24)])
+    offsets = pa.array(np.arange(80_000))
+    return written(
+        pa.table({"payload": cells, "kafka_partition": pa.array(np.zeros(80_000, np.int32)), "kafka_offset": offsets}),
+        row_group_size=20_000,
+    )
+
+
+def test_a_row_of_another_topic_in_the_same_file_is_no_row_of_ours() -> None:
+    content = written(table(pa.array([7, 7]), topic=pa.array(["other", TOPIC]), value=pa.array(["theirs", "ours"])))
+    listed = LakeObject("data", "part-1", len(content), "tag", 0.0)
+    layout = LakeLayout(TOPIC, columns=Columns(topic="topic"))
+    rows = rows_within(OneObject(content), listed, layout, {0: RangeSet.of(OffsetRange(7, 8))})  # type: ignore[arg-type]
+    assert [row.values["value"] for _, _, row in rows] == ["ours"]
 
 
 def test_a_huge_count_of_rows_in_a_footer_is_no_memory() -> None:
