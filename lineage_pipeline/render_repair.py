@@ -24,7 +24,8 @@ def render_plan(prepared: Prepared, lake: Lake, console: Console) -> None:
     """What a repair would write, what it would not and why, and what is there twice."""
     plan = prepared.plan
     if not plan.records:
-        console.print(f"{plan.topic}: nothing to repair; the audit says {prepared.report.verdict}")
+        why = "nothing is repaired now" if plan.refused or plan.obstacles else "nothing to repair"
+        console.print(f"{plan.topic}: {why}; the audit says {prepared.report.verdict}")
     for one in plan.resumed:
         count = sum(len(task) for task in one.tasks)
         console.print(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.errors import BrokerError, LedgerError, RepairError, UsageError
+from lineage_pipeline.render_repair import render_plan
 from tests.books.memory_store import Died
 from tests.books.model_broker import ModelPartition
 from tests.repair_world import BAD, MARKER, SCHEMA, TOPIC, RepairWorld, payload
@@ -466,3 +469,18 @@ def test_a_plan_is_also_json(world: RepairWorld) -> None:
     assert shown["planned"][0] | {"evidence": ""} == {
         "partition": 0, "start": 0, "end": 4, "kind": "lost", "evidence": "", "repairable_until": None,
     }  # fmt: skip
+
+
+def test_the_first_line_never_says_that_all_is_well_when_something_was_refused() -> None:
+    world = world_of()
+    world.seen_twice()  # and the job was killed: what it may still bring is refused
+
+    def first_line() -> str:
+        out = io.StringIO()
+        render_plan(world.plan(), world.request().lake, Console(file=out, width=200))
+        return out.getvalue().splitlines()[0]
+
+    assert first_line() == f"{TOPIC}: nothing is repaired now; the audit says loss"
+    world.stop_job()
+    world.repair()
+    assert first_line() == f"{TOPIC}: nothing to repair; the audit says complete"
