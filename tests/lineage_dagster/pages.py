@@ -35,6 +35,7 @@ def look(browser: Browser, url: str, texts: Sequence[str], picture: Path, height
         body: Any = page.locator("body")
         for text in texts:
             expect(body).to_contain_text(text, use_inner_text=True, timeout=_DEADLINE)
+        expect(body).not_to_contain_text("Loading", use_inner_text=True, timeout=_DEADLINE)
         page.screenshot(path=picture)
     finally:
         context.close()

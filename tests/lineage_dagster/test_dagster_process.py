@@ -30,6 +30,7 @@ pytestmark = pytest.mark.e2e
 
 SELDOM = {"books": ["index"], "every": 86_400}  # audited on request only
 SENTENCE = "partition 9, offsets 5000 to 5299 (300 missing"
+REPORT = "https://reports.example.org/kafka_topic=payments/report.html"
 COMMAND = "Next: lineage audit --books index,broker --wait --topic payments"
 
 _CATALOG = "query Catalog { assetNodes { assetKey { path } groupName kinds dependencyKeys { path } } }"
@@ -60,7 +61,8 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterProcess
     for topic, spans in (("orders-v1", whole), ("payments", [*lossy, doubled])):
         put(lake.root / "output", hour(topic, "part-1"), data_file(record for one in spans for record in span(*one)))
     owned = {"payments": ["team:payments"], "orders-v1": ["team:shop"], "returns": ["team:shop"]}
-    lake.settings(*({"name": name, "owners": owners, "audit": SELDOM} for name, owners in owned.items()))
+    topics = [{"name": name, "owners": owners, "audit": SELDOM} for name, owners in owned.items()]
+    lake.settings(*topics, alerts={"reports_url": "https://reports.example.org"})
     with process:
         assert process.wait(process.launch_job("audit_topics")) == "FAILURE"  # a blocking check failed
         assert process.wait(process.launch_job(SUMMARY_JOB)) == "SUCCESS"
@@ -159,7 +161,7 @@ PAGES = {
     ),
     "check": (
         "/assets/audit/payments?view=checks&checkDetail=completeness",
-        ["completeness", "Failed", SENTENCE, "5000 to 5299", COMMAND],
+        ["completeness", "Failed", SENTENCE, "5000 to 5299", COMMAND, REPORT],
     ),
     "audit": ("/assets/audit/payments?view=overview", [SENTENCE, "5000 to 5299", "Owners"]),
     "summary": ("/assets/audit/summary?view=overview", ["topics are not complete", SENTENCE, "undetermined"]),
