@@ -28,18 +28,16 @@ from lineage_pipeline.core.ledger_events import Incarnation, Verified
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.core.table_rows import RowMaker
-from lineage_pipeline.core.verification import (
-    BrokenObject,
+from lineage_pipeline.core.value_comparison import (
     Compared,
     ExpectedRow,
     LakeRow,
     Reading,
     Unknown,
-    Verification,
     Window,
     compare,
-    sample_windows,
 )
+from lineage_pipeline.core.verification import BrokenObject, Verification, sample_windows
 from lineage_pipeline.errors import BrokerError, LakeFileError, LedgerError, StoreError
 
 GROUP = 100_000  # offsets whose rows are held at the same time, at most

@@ -21,7 +21,8 @@ from lineage_pipeline.books.deployments import writer_isolation
 from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
-from lineage_pipeline.core.verification import Verification, Window
+from lineage_pipeline.core.value_comparison import Window
+from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings

@@ -13,7 +13,8 @@ from lineage_pipeline.core.avro_confluent import WrittenSchema
 from lineage_pipeline.core.key_schema import key_schema, with_key
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.record_schema import RecordSchema, record_schema
-from lineage_pipeline.core.verification import Verification, Window
+from lineage_pipeline.core.value_comparison import Window
+from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import RepairError
 from lineage_pipeline.verify import VerifyRequest, verify_range
 from tests.repair_world import BAD, MARKER, SCHEMA, ModelRangeReader, RepairWorld, Sent, payload

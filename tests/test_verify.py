@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lineage_pipeline.core.offsets import OffsetRange
-from lineage_pipeline.core.verification import Verification, Window
+from lineage_pipeline.core.value_comparison import Window
+from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import BrokerError
 from lineage_pipeline.verify import VerifyRequest, keep, verify_range, verify_sample
 from tests.books.model_broker import ModelPartition

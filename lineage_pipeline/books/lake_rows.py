@@ -15,7 +15,7 @@ from lineage_pipeline.books.ranged_file import RangedFile
 from lineage_pipeline.core.lake_layout import LakeLayout
 from lineage_pipeline.core.lake_manifest import LakeObject
 from lineage_pipeline.core.offsets import RangeSet, as_int64
-from lineage_pipeline.core.verification import LakeRow, Row
+from lineage_pipeline.core.value_comparison import LakeRow, Row
 from lineage_pipeline.errors import LakeFileError
 
 

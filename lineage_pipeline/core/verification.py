@@ -1,109 +1,22 @@
-"""Pure: records as Kafka has them held against the rows of the lake, value by value; and what that comes to.
-
-A row of the lake is right when it is in the table where the decoder puts the record, and every column has the value
-that the decoder gives. What could not be read on either side is unknown, never right.
-"""
+"""Pure: what a verification looks at, and what its comparisons come to: a verdict, its JSON, its evidence."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 from lineage_pipeline.core.classes import Verdict
-from lineage_pipeline.core.key_schema import is_on_request
-from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
 from lineage_pipeline.core.report import EXIT_CODES, iso_seconds
+from lineage_pipeline.core.value_comparison import Compared, Difference, Unknown, Window
 
 FORMAT = "lineage-verify/1"
 MAX_TOLD = 1_000  # differences that are told one by one
 RUN = 50  # neighbouring offsets of a sample: they share an object and a request to the broker
-
-# value: a column differs; table: in quarantine instead of data, or the other way round; absent: indexed, and no row;
-# foreign: a row of which Kafka has no record
-DifferenceKind = Literal["value", "table", "absent", "foreign"]
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Window:
-    """Offsets of one partition that are compared."""
-
-    partition: int
-    range: OffsetRange
-
-
-@dataclass(frozen=True)
-class LakeRow:
-    """One row, the table it is in, and its object's key."""
-
-    table: str
-    key: str
-    values: Row
-
-
-@dataclass(frozen=True)
-class ExpectedRow:
-    """What the decoder makes of a record of Kafka, and in which table that belongs."""
-
-    table: str
-    values: Row
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One offset whose row is not what Kafka has. `text` names columns and objects, never values."""
-
-    partition: int
-    offset: int
-    kind: DifferenceKind
-    text: str
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """Offsets that could not be compared."""
-
-    partition: int
-    range: OffsetRange
-    why: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What both sides gave for a window.
-
-    `passed`: offsets that Kafka was read through; `indexed`: those with an index row. `doubt`: why a row that was not
-    found may be in the lake all the same. Of a `compacted` topic nobody can tell whether a row without a record once
-    had one. Of what was `replayed` the row in quarantine stays beside the one in data, which stands for it.
-    """
-
-    window: Window
-    expected: Mapping[int, ExpectedRow]
-    passed: RangeSet
-    lake: Mapping[int, Sequence[LakeRow]]
-    unknown: tuple[Unknown, ...] = ()
-    indexed: RangeSet = EMPTY
-    doubt: str = ""
-    compacted: bool = False
-    replayed: RangeSet = EMPTY
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What came of one window. `repeated`: offsets that the lake has more than once, all the same.
-
-    `partial`: offsets whose object lacks a column of key or headers: written before it was asked for, and right so far.
-    """
-
-    same: RangeSet
-    differences: tuple[Difference, ...]
-    unknown: tuple[Unknown, ...]
-    repeated: int = 0
-    partial: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,99 +135,3 @@ def sample_windows(candidates: Mapping[int, RangeSet], records: int, draw: Calla
     return tuple(
         Window(number, part) for number, pairs in sorted(chosen.items()) for part in RangeSet.from_pairs(pairs)
     )
-
-
-def compare(reading: Reading) -> Compared:
-    """Every offset of the window: right, different, unknown, or nothing on either side."""
-    number = reading.window.partition
-    same: list[tuple[int, int]] = []
-    differences: list[Difference] = []
-    unknown = [*reading.unknown]
-    repeated = partial = 0
-    doubtful = RangeSet.of(*(one.range for one in reading.unknown))
-    for offset in sorted({*reading.expected, *reading.lake}):
-        if offset in doubtful:
-            continue
-        rows, expected = _standing(reading, offset), reading.expected.get(offset)
-        if expected is None:
-            unclear = _without_record(reading, offset, rows)
-            if isinstance(unclear, Unknown):
-                unknown.append(unclear)
-            else:
-                differences.append(unclear)
-        elif not rows:
-            if reading.doubt or offset not in reading.indexed:
-                why = reading.doubt or "neither in the lake nor in the index: `lineage audit` tells whether it is due"
-                unknown.append(Unknown(number, OffsetRange(offset, offset + 1), why))
-            else:
-                differences.append(Difference(number, offset, "absent", "indexed, and the lake has no row of it"))
-        else:
-            different = _difference(number, offset, expected, rows)
-            if different is None:
-                same.append((offset, offset + 1))
-                repeated += len(rows) > 1
-                partial += any(_unasked(row, expected) for row in rows)
-            else:
-                differences.append(different)
-    return Compared(RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated, partial)
-
-
-def _standing(reading: Reading, offset: int) -> Sequence[LakeRow]:
-    """The rows that have to be right: those in data alone, once a replay has put one there."""
-    rows = reading.lake.get(offset, ())
-    in_data = [row for row in rows if row.table == "data"]
-    return in_data if in_data and offset in reading.replayed else rows
-
-
-def _without_record(reading: Reading, offset: int, rows: Sequence[LakeRow]) -> Difference | Unknown:
-    number = reading.window.partition
-    if offset not in reading.passed:
-        return Unknown(number, OffsetRange(offset, offset + 1), "Kafka was not read there")
-    if reading.compacted:
-        return Unknown(number, OffsetRange(offset, offset + 1), "Kafka has compacted its record away")
-    return Difference(number, offset, "foreign", f"Kafka has no record there, {_keys(rows)} has a row")
-
-
-def _difference(number: int, offset: int, expected: ExpectedRow, rows: Sequence[LakeRow]) -> Difference | None:
-    for row in rows:
-        if row.table != expected.table:
-            text = f"it belongs into {expected.table} and is in {row.table}: {row.key}"
-            return Difference(number, offset, "table", text)
-        unasked = _unasked(row, expected)
-        wrong = [name for name, value in expected.values.items() if name not in unasked and not _same(name, row, value)]
-        if wrong:
-            return Difference(number, offset, "value", f"{', '.join(wrong)} in {row.table} file {row.key}")
-    return None
-
-
-def _unasked(row: LakeRow, expected: ExpectedRow) -> set[str]:
-    """Columns on request that the row's object does not have."""
-    return {name for name in expected.values if is_on_request(name) and name not in row.values}
-
-
-def _same(name: str, row: LakeRow, value: Any) -> bool:
-    other = row.values.get(name)
-    if row.table == "quarantine" and name == "error":
-        # of an error only its class is stable: see record_values.py
-        return str(value).partition(":")[0] == str(other).partition(":")[0]
-    return _equal(value, other)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return bool(one == other) or (one is not None and one != one and other is not None and other != other)  # noqa: PLR0124 - NaN
-
-
-def _keys(rows: Sequence[LakeRow]) -> str:
-    return " and ".join(sorted({f"{row.table} file {row.key}" for row in rows}))
-
-
-def _joined(unknown: Iterable[Unknown]) -> list[Unknown]:
-    """Neighbours with the same reason as one."""
-    found: list[Unknown] = []
-    for one in sorted(unknown, key=lambda each: (each.partition, each.range)):
-        last = found[-1] if found else None
-        if last and (last.partition, last.why, last.range.end) == (one.partition, one.why, one.range.start):
-            found[-1] = Unknown(one.partition, OffsetRange(last.range.start, one.range.end), one.why)
-        else:
-            found.append(one)
-    return found

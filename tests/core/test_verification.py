@@ -12,19 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
-from lineage_pipeline.core.verification import (
-    RUN,
-    BrokenObject,
-    Compared,
-    ExpectedRow,
-    LakeRow,
-    Reading,
-    Unknown,
-    Verification,
-    Window,
-    compare,
-    sample_windows,
-)
+from lineage_pipeline.core.value_comparison import Compared, ExpectedRow, LakeRow, Reading, Unknown, Window, compare
+from lineage_pipeline.core.verification import RUN, BrokenObject, Verification, sample_windows
 
 WINDOW = Window(3, OffsetRange(0, 10))
 AT = datetime(2026, 11, 22, tzinfo=timezone.utc)
