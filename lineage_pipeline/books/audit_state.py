@@ -141,15 +141,20 @@ class AuditState:
 
         Where the index may not be written to, the reason is returned: then the loss of the audit path goes unnoticed.
         """
-        data = json.dumps({"topic": self.topic, "ledger": head.to_json()}).encode()
-        self._store.put(self._key(HEAD), data)
+        self._tell(self._store, self._key(HEAD), head)
         if self._witness is None:
             return None
         try:
-            self._witness.put(f"{WITNESSES}/{self.topic}.json", data)
+            self._tell(self._witness, f"{WITNESSES}/{self.topic}.json", head)
         except StoreError as error:
             return str(error)
         return None
+
+    def _tell(self, store: ObjectStore, key: str, head: LedgerHead) -> None:
+        told = self._head(store, key)
+        if told is not None and told.ledger == head.ledger and told.sequence > head.sequence:
+            return  # another audit added an entry meanwhile: set back, its loss would go unnoticed
+        store.put(key, json.dumps({"topic": self.topic, "ledger": head.to_json()}).encode())
 
     def put_json(self, name: str, value: dict[str, Any]) -> str:
         """Store `value` under `name` beside the ledger, and return its key. Raises StoreError."""

@@ -307,3 +307,13 @@ def test_an_index_that_may_not_be_written_to_costs_the_witness_only() -> None:
     assert stored.head is not None
     assert "read only" in str(place.state.put_head(stored.head))
     assert place.state.read().state.look_count == 1
+
+
+def test_the_slower_of_two_audits_does_not_set_back_where_the_ledger_ends() -> None:
+    place = Place().with_looks(1)
+    slow = place.state.append(place.state.read(), [look(2)], 180, 900)
+    add(place.state, look(3))
+    assert slow.head is not None
+    assert place.state.put_head(slow.head) is None
+    del place.kept.objects[place.entries()[-1]]
+    assert "it once had entry 3" in place.state.read().problems[0]
