@@ -26,8 +26,9 @@ PROJECT = "lineage-test"
 TOPIC = "lineage-input"
 CONFIG = ROOT / "ops/compose/lineage.yaml"
 PATIENCE_SECONDS = 300.0
-_CHECKS = """query Results($asset: AssetKeyInput!) {
-  assetCheckExecutions(assetKey: $asset, checkName: "completeness", limit: 100) {
+_LIMIT = 1000  # audits that one question may answer
+_CHECKS = """query Results($asset: AssetKeyInput!, $limit: Int!) {
+  assetCheckExecutions(assetKey: $asset, checkName: "completeness", limit: $limit) {
     status timestamp evaluation { success description timestamp } } }"""
 
 
@@ -163,10 +164,12 @@ class Stack:
 
     def verdicts(self, since: float) -> list[tuple[bool, str]]:
         """What Dagster's page shows of the audits since then, newest first: passed, and the sentence."""
-        body = json.dumps({"query": _CHECKS, "variables": {"asset": {"path": ["audit", TOPIC]}}}).encode()
+        variables = {"asset": {"path": ["audit", TOPIC]}, "limit": _LIMIT}
+        body = json.dumps({"query": _CHECKS, "variables": variables}).encode()
         address = f"http://127.0.0.1:{self.ports['DAGSTER_PORT']}/graphql"
         with urlopen(Request(address, body, {"Content-Type": "application/json"}), timeout=30) as answer:
             found = json.load(answer)["data"]["assetCheckExecutions"]
+        assert len(found) < _LIMIT, "there may be more audits than were told"
         done = [one["evaluation"] for one in found if one["evaluation"] and one["evaluation"]["timestamp"] > since]
         return [(bool(one["success"]), str(one["description"])) for one in done]
 
