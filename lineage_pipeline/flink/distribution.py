@@ -22,6 +22,8 @@ _DEFAULTS = {
     # a process that is gone is noticed by its silence at the latest after this
     "heartbeat.interval": "2 s",
     "heartbeat.timeout": "20 s",
+    # 0: a job waits for a TaskManager that comes back, however old the cluster is (else only in its first five minutes)
+    "resourcemanager.standalone.start-up-time": "0",
 }
 # Beam, below the Python operators, writes its process's environment to the log at INFO.
 _LOGGERS = """
