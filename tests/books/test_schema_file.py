@@ -46,7 +46,7 @@ def test_keys_and_headers_are_asked_for_by_settings(
         ("key_format: string, key_schema: key.avsc", "has a `key_schema`, but key_format string"),
         ("key_format: avro", "key_format avro and needs `key_schema:`"),
         ("key_format: avro-confluent", 'such as "long"'),
-        ("key_format: avro, key_schema: none.avsc", "none.avsc of topic t cannot be read"),
+        ("key_format: avro, key_schema: none.avsc", "none.avsc cannot be read"),
         ("key_format: avro, key_schema: lineage.yaml", "key_schema of topic t: the schema is not JSON"),
     ],
 )

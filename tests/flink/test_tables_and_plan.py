@@ -274,5 +274,5 @@ def test_flink_compiles_the_demos_job_into_one_decoder_three_sinks_and_no_option
     assert "serializedInstance" not in done.stdout
     assert done.stdout.count(WRITER_PLACEHOLDER) >= 1
     assert done.stdout.count(TOPIC_PLACEHOLDER) >= 3  # data, quarantine, index
-    assert ("kafka_key_w" in done.stdout) is bool(asked)
+    assert ("kafka_headers" in done.stdout) is ("kafka_key_w" in done.stderr) is bool(asked)
     assert re.search(r"value\.uuid +string +uuid +string", done.stderr), "the columns are told beside the plan"

@@ -180,8 +180,7 @@ class History:
             return  # it is rebuilt, and nothing is lost
         self.damaged = bool(AuditState(self.kept, TOPIC, self.world.index).read().problems)
         witnessed = f"_audits/{TOPIC}.json" in self.world.index.objects
-        # the newest entry of an audit that died before it told where the ledger ends has no witness but itself; nor has
-        # that of two audits at once, when the slower one told last
+        # the newest entry of an audit that died before it told where the ledger ends has no witness but itself
         if not self.damaged and witnessed and not newest_gone:
             raise BrokenPromiseError(self.told(f"a memory that was lost ({kind}) went unnoticed"))
 
