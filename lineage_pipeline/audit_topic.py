@@ -33,6 +33,7 @@ from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
 
 BOOKS = ("index", "broker", "lake")
+_TOLD_ONCE = frozenset({"rewritten", "manifest-lost"})  # by the look that notices: the next one knows it already
 Clock = Callable[[], datetime]
 
 
@@ -121,7 +122,7 @@ def audit_twice(
             return first
         _settle(now(), request, now, wait)
         second = replace(request, plan=replace(request.plan, told=None))
-        return _audit_and_keep(second, now, unstored)[0]
+        return _with_what_is_told_once(_audit_and_keep(second, now, unstored)[0], first)
     evidence = gather(request, now, memory)
     first = audit(evidence)
     finished_at = now()
@@ -139,7 +140,13 @@ def audit_twice(
         lake=(*before.lake, *([lake] if lake else [])),
         resolutions=settled,
     )
-    return audit_topic(request, now, seen)
+    return _with_what_is_told_once(audit_topic(request, now, seen), first)
+
+
+def _with_what_is_told_once(report: AuditReport, first: AuditReport) -> AuditReport:
+    """The second look's report, and of the first look's findings those that no later look tells again."""
+    told = [one for one in first.findings if one.kind in _TOLD_ONCE and one not in report.findings]
+    return replace(report, findings=(*report.findings, *told))
 
 
 def gather(

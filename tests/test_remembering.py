@@ -205,6 +205,15 @@ def test_a_whole_partition_that_vanishes_does_not_fall_silent(lake: Lake) -> Non
     assert [one.verdict for one in report.partitions] == ["complete", "undetermined"]
 
 
+def test_a_hole_in_a_vanished_file_is_not_said_to_have_been_indexed(lake: Lake) -> None:
+    gone = lake.rows(run(0, 0, 10), run(0, 12, 20))
+    lake.audit(broker=False)
+    del lake.index.objects[gone]
+    for _ in range(3):
+        ranges = [one for one in shown(lake.audit(broker=False)) if one[2] == "index-vanished"]
+        assert ranges == [("[0, 10)", "unknown", "index-vanished"), ("[12, 20)", "unknown", "index-vanished")]
+
+
 def test_a_changed_file_and_one_spoilt_after_the_merge_are_noticed(lake: Lake) -> None:
     key = lake.rows(run(0, 0, 10))
     lake.audit(broker=False)

@@ -147,6 +147,8 @@ def _vanished(
     for partition, end in state.index_ends.items():
         baseline = state.baselines[partition].offset if partition in state.baselines else 0
         bounds = [one[partition].bounds for one in (before, coverage) if partition in one]
+        # what vanished before is told already, with the holes that were in it
+        bounds.append(state.vanished.get(partition, EMPTY).bounds)
         reached = max([baseline, *(one.end for one in bounds if one)])
         if reached < end:
             rest = RangeSet.of(OffsetRange(reached, end))
