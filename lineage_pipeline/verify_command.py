@@ -132,6 +132,9 @@ def _print(found: Verification) -> None:
     partial = sum(one.partial for one in found.compared)
     if partial:
         console.print(f"{partial} of them are in objects without a column of key or headers: compared without it")
+    other_reason = sum(one.other_reason for one in found.compared)
+    if other_reason:
+        console.print(f"{other_reason} of them are in quarantine rightly; the schema of now gives another reason")
     for problem in found.problems:
         console.print(f"problem: {problem}", soft_wrap=True)
 

@@ -49,6 +49,9 @@ ERROR_CLASSES: Final = frozenset(
     }
 )
 
+# These say nothing of the record: another attempt may decode it.
+NOT_THE_RECORDS: Final = frozenset({"internal", "out-of-memory", "registry-unavailable"})
+
 INT_RANGE: Final = (-(2**31), 2**31 - 1)
 LONG_RANGE: Final = (-(2**63), 2**63 - 1)
 

@@ -2,6 +2,7 @@
 
 A row of the lake is right when it is in the table where the decoder puts the record, and every column has the value
 that the decoder gives. What could not be read on either side is unknown, never right.
+The reason in a quarantine row is what the schema of its time gave; a mended schema reads further and gives another.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from lineage_pipeline.core.key_schema import is_on_request
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.record_values import ERROR_CLASSES, NOT_THE_RECORDS
 
 # value: a column differs; table: in quarantine instead of data, or the other way round; absent: indexed, and no row;
 # foreign: a row of which Kafka has no record
@@ -88,6 +90,7 @@ class Compared:
     """What came of one window. `repeated`: offsets that the lake has more than once, all the same.
 
     `partial`: offsets whose object lacks a column of key or headers: written before it was asked for, and right so far.
+    `other_reason`: offsets in quarantine, rightly, for which the decoder of now gives another reason than their row.
     """
 
     same: RangeSet
@@ -95,6 +98,7 @@ class Compared:
     unknown: tuple[Unknown, ...]
     repeated: int = 0
     partial: int = 0
+    other_reason: int = 0
 
 
 def compare(reading: Reading) -> Compared:
@@ -103,7 +107,7 @@ def compare(reading: Reading) -> Compared:
     same: list[tuple[int, int]] = []
     differences: list[Difference] = []
     unknown = [*reading.unknown]
-    repeated = partial = 0
+    repeated = partial = other_reason = 0
     doubtful = RangeSet.of(*(one.range for one in reading.unknown))
     for offset in sorted({*reading.expected, *reading.lake}):
         if offset in doubtful:
@@ -121,15 +125,20 @@ def compare(reading: Reading) -> Compared:
                 unknown.append(Unknown(number, OffsetRange(offset, offset + 1), why))
             else:
                 differences.append(Difference(number, offset, "absent", "indexed, and the lake has no row of it"))
+        elif (undecided := _undecided(expected, rows)) is not None:
+            unknown.append(Unknown(number, OffsetRange(offset, offset + 1), undecided))
         else:
             different = _difference(number, offset, expected, rows)
             if different is None:
                 same.append((offset, offset + 1))
                 repeated += len(rows) > 1
                 partial += any(_unasked(row, expected) for row in rows)
+                other_reason += any(_reason(row) != _reason(expected) for row in rows)
             else:
                 differences.append(different)
-    return Compared(RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated, partial)
+    return Compared(
+        RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated, partial, other_reason
+    )
 
 
 def _standing(reading: Reading, offset: int) -> Sequence[LakeRow]:
@@ -146,6 +155,19 @@ def _without_record(reading: Reading, offset: int, rows: Sequence[LakeRow]) -> D
     if reading.compacted:
         return Unknown(number, OffsetRange(offset, offset + 1), "Kafka has compacted its record away")
     return Difference(number, offset, "foreign", f"Kafka has no record there, {_keys(rows)} has a row")
+
+
+def _undecided(expected: ExpectedRow, rows: Sequence[LakeRow]) -> str | None:
+    """Why the decoder cannot say what is right here; None when it can, or gave up just as it did for these rows."""
+    reason = _reason(expected)
+    if reason not in NOT_THE_RECORDS or all(_reason(row) == reason for row in rows):
+        return None
+    return f"the record cannot be decoded now ({reason}): verify again later"
+
+
+def _reason(row: ExpectedRow | LakeRow) -> str | None:
+    """The class of the error, which alone of it is stable (record_values.py); None of a row of data."""
+    return str(row.values.get("error")).partition(":")[0] if row.table == "quarantine" else None
 
 
 def _difference(number: int, offset: int, expected: ExpectedRow, rows: Sequence[LakeRow]) -> Difference | None:
@@ -168,8 +190,7 @@ def _unasked(row: LakeRow, expected: ExpectedRow) -> set[str]:
 def _same(name: str, row: LakeRow, value: Any) -> bool:
     other = row.values.get(name)
     if row.table == "quarantine" and name == "error":
-        # of an error only its class is stable: see record_values.py
-        return str(value).partition(":")[0] == str(other).partition(":")[0]
+        return _reason(row) in ERROR_CLASSES
     return _equal(value, other)
 
 

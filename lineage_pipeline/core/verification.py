@@ -103,6 +103,7 @@ class Verification:
             "different": len(differences),
             "repeated": sum(one.repeated for one in self.compared),
             "partial": sum(one.partial for one in self.compared),
+            "other_reason": sum(one.other_reason for one in self.compared),
             "differences": [
                 {"partition": one.partition, "offset": one.offset, "kind": one.kind, "text": one.text}
                 for one in differences[:MAX_TOLD]

@@ -65,13 +65,44 @@ def test_a_row_in_the_other_table_is_wrong() -> None:
     assert kinds(compare(reading({1: expected()}, {1: [row(table="quarantine")]}))) == [(1, "table")]
 
 
-def test_of_an_error_only_the_class_counts() -> None:
-    def with_error(text: str) -> LakeRow:
-        return LakeRow("quarantine", "bad-1", {"error": text})
+def quarantined(error: str | None, payload: bytes = b"x") -> LakeRow:
+    return LakeRow("quarantine", "bad-1", {"error": error, "payload": payload})
 
-    kafka = {1: ExpectedRow("quarantine", {"error": "truncated: the payload ends"})}
-    assert compare(reading(kafka, {1: [with_error("truncated: said otherwise")]})).differences == ()
-    assert kinds(compare(reading(kafka, {1: [with_error("invalid-utf8: x")]}))) == [(1, "value")]
+
+def refused(error: str) -> dict[int, ExpectedRow]:
+    return {1: ExpectedRow("quarantine", {"error": error, "payload": b"x"})}
+
+
+def test_of_an_error_only_the_class_counts() -> None:
+    found = compare(reading(refused("truncated: the payload ends"), {1: [quarantined("truncated: said otherwise")]}))
+    assert (found.same.total, found.differences, found.other_reason) == (1, (), 0)
+
+
+@pytest.mark.parametrize("before", ["unresolvable: field 'customer'", "registry-unavailable: x", "internal: x"])
+def test_a_reason_that_a_mended_schema_has_made_another_is_told_and_not_wrong(before: str) -> None:
+    found = compare(reading(refused("truncated: x"), {1: [quarantined(before)]}))
+    assert (found.same.total, found.differences, found.other_reason) == (1, (), 1)
+    assert kinds(compare(reading(refused("truncated: x"), {1: [quarantined(before, b"y")]}))) == [(1, "value")]
+
+
+@pytest.mark.parametrize("before", [None, "", "trunkated: x", "x truncated: x"])
+def test_an_error_that_is_no_reason_is_wrong(before: str | None) -> None:
+    assert kinds(compare(reading(refused("truncated: x"), {1: [quarantined(before)]}))) == [(1, "value")]
+
+
+@pytest.mark.parametrize("now", ["registry-unavailable", "out-of-memory", "internal"])
+@pytest.mark.parametrize("lake", [row(), row(error="registry-unavailable: of the record"), quarantined("truncated: x")])
+def test_what_the_decoder_of_now_could_not_try_is_neither_right_nor_wrong(now: str, lake: LakeRow) -> None:
+    found = compare(reading(refused(f"{now}: x"), {1: [lake]}))
+    assert (found.same.total, found.differences) == (0, ())
+    assert [one.range for one in found.unknown] == [OffsetRange(1, 2)]
+    assert now in found.unknown[0].why
+
+
+def test_a_column_of_data_called_error_is_a_value() -> None:
+    kafka = {1: ExpectedRow("data", {"error": "truncated: a"})}
+    found = compare(reading(kafka, {1: [LakeRow("data", "part-1", {"error": "truncated: b"})]}))
+    assert (kinds(found), found.other_reason) == ([(1, "value")], 0)
 
 
 def test_an_indexed_record_without_a_row_is_wrong_and_one_without_an_index_row_is_open() -> None:
