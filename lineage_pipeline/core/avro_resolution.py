@@ -41,9 +41,8 @@ def resolved_reader(written: AvroType, table: AvroType) -> RowReader:
     be a row of the other; what goes for some records only is found when they are read, and is Undecodable then.
     """
     if written.kind != "record" or not same_name(written, table):
-        raise Unresolvable(
-            f"written as {written.words}, the table has {table.words}: an alias in the table's schema would join them"
-        )
+        remedy = ": an alias in the table's schema would join them" if written.kind == "record" else ""
+        raise Unresolvable(f"written as {written.words}, the table has {table.words}{remedy}")
     sources = _sources(written, table)
     row = [None if name in sources else _column_default(table, name, avro_type) for name, avro_type in table.fields]
     slots = {sources[name]: slot for slot, (name, _) in enumerate(table.fields) if name in sources}

@@ -187,6 +187,9 @@ def test_a_clash_names_the_field_both_types_and_the_schema(decoder: Decoder) -> 
     (row,) = rows(decoder, [POISON["another record"][0]])
     assert "record shop.Refund" in row["error"]
     assert "record shop.Order" in row["error"]
+    assert "alias" in row["error"]
+    (row,) = rows(decoder, [POISON["no record, by its bare name"][0]])  # which no alias could join
+    assert row["error"] == "unresolvable: written as bytes, the table has record shop.Order (schema 9)"
 
 
 def test_a_tombstone_is_no_error(decoder: Decoder) -> None:
