@@ -27,15 +27,24 @@ def chromium() -> Iterator[Browser]:
 
 
 def look(browser: Browser, url: str, texts: Sequence[str], picture: Path, height: int = _HEIGHT) -> None:
-    """Wait until the page at `url` shows all texts, and take a picture of it. Fails with what it shows instead."""
-    context = browser.new_context(viewport={"width": _WIDTH, "height": height}, locale="en-GB", timezone_id="UTC")
+    """Wait until the page at `url` shows all texts and no run, and take a picture of it. Fails with what it shows.
+
+    Pictures that are lower than a page have twice the pixels: their text is small.
+    """
+    context = browser.new_context(
+        viewport={"width": _WIDTH, "height": height},
+        device_scale_factor=1 if height >= _HEIGHT else 2,
+        locale="en-GB",
+        timezone_id="UTC",
+    )
     try:
         page = context.new_page()
         page.goto(url, wait_until="domcontentloaded", timeout=_DEADLINE)
         body: Any = page.locator("body")
         for text in texts:
             expect(body).to_contain_text(text, use_inner_text=True, timeout=_DEADLINE)
-        expect(body).not_to_contain_text("Loading", use_inner_text=True, timeout=_DEADLINE)
+        for passing in ("Loading", "Materializing"):
+            expect(body).not_to_contain_text(passing, use_inner_text=True, timeout=_DEADLINE)
         page.screenshot(path=picture)
     finally:
         context.close()
