@@ -145,6 +145,7 @@ class _PartitionHoles:
         self._claim(self.readable.intersection(gone), "missing", "expired", "read a moment ago, then removed")
         if self.knowing.isolation == "read_committed":
             self._explain(self.elsewhere.intersection(gone), "aborted", _ABORTED)
+            self.elsewhere = self.elsewhere.difference(gone)
         lost = "the log start has passed them and no index row covers them"
         if not self.knowing.index_whole:
             self._claim(gone_before, "unknown", "index-unreadable", f"{lost}, but a refused index file may")

@@ -223,6 +223,12 @@ def test_every_offset_gets_the_oracles_cause_and_the_holes_are_tiled_exactly(cas
         assert found[offset] == kind, offset
 
 
+def test_an_aborted_record_of_the_tail_that_the_log_start_has_passed_gets_one_cause() -> None:
+    whole = [Reading(one, 0, 1, 1, found, None) for one, found in ((RC, frozenset[int]()), (RU, frozenset({0})))]
+    case = Case(frozenset(), frozenset({0}), tuple(whole), before=(1, 14), after=(1, 14))
+    assert by_offset(resolved(case)) == {0: ("explained", "aborted")}
+
+
 @settings(max_examples=250, deadline=None)
 @given(cases())
 def test_nothing_is_explained_unless_both_isolation_levels_were_read_through_it(case: Case) -> None:

@@ -160,6 +160,7 @@ class Oracle:
     former: list[tuple[str, str, frozenset[int], str]] = field(default_factory=list)  # table, name, offsets, why
     absent_before: list[tuple[int, set[int]]] = field(default_factory=list)  # time, offsets, of whole looks
     damaged_before: set[int] = field(default_factory=set)
+    forgotten: dict[tuple[str, str], int] = field(default_factory=dict)  # table, name: so many of `former` are
     time: int = 0
 
     def judge(self, step: Step) -> dict[int, tuple[str, set[str | None]]]:  # noqa: C901, PLR0912 - rule by rule
@@ -190,6 +191,10 @@ class Oracle:
         for table, _, offsets, _ in self.former:
             if table == "data":
                 present -= (offsets & self.claimed) - in_data
+        # while an object is unread, what it held before is forgotten once it is in others: nothing is missing then
+        for name in (step.blind & step.things.keys()) - self.known.keys():
+            if self._all_elsewhere(step.things[name].table, name, held, in_data):
+                self.forgotten[step.things[name].table, name] = len(self.former)
         absent = set(self.index) - present
         hidden = unread or any(one.fault == "unsuitable" for one in self.known.values())
         confirmed = set(self.damaged_before)
@@ -200,7 +205,7 @@ class Oracle:
         for offset in range(max(self.index) + 1):
             causes = {why for _, _, offsets, why in self.former if offset in offsets}
             broken = any(
-                one.fault == "broken" and not self._all_elsewhere(name, held, in_data)
+                one.fault == "broken" and not self._all_elsewhere(one.table, name, held, in_data)
                 for name, one in self.known.items()
             )
             if offset not in self.index:
@@ -222,10 +227,10 @@ class Oracle:
             )
         return found
 
-    def _all_elsewhere(self, name: str, held: set[int], in_data: set[int]) -> bool:
-        """Whether a broken object's former selves are known, and all they held is in other objects."""
-        table = self.known[name].table
-        selves = [offsets for where, other, offsets, _ in self.former if (where, other) == (table, name)]
+    def _all_elsewhere(self, table: str, name: str, held: set[int], in_data: set[int]) -> bool:
+        """Whether an object's former selves are known, and all they held is in other objects."""
+        left = self.former[self.forgotten.get((table, name), 0) :]
+        selves = [offsets for where, other, offsets, _ in left if (where, other) == (table, name)]
         standing = held - (self.claimed - in_data) if table == "data" else held
         return bool(selves) and all(offsets <= standing for offsets in selves)
 

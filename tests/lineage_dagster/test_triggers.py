@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from itertools import count
@@ -97,7 +97,7 @@ def test_yesterdays_files_count_and_older_ones_are_left_to_the_schedule(lake: La
     for days, expected in ((1, ["t"]), (2, [])):
         folder = today.parent.parent / f"dt={datetime.now(timezone.utc) - timedelta(days=days):%Y-%m-%d}"
         folder.mkdir()
-        os.link(today, folder / "late.parquet")
+        shutil.copy(today, folder / "late.parquet")
         assert watch.tick() == expected
 
 

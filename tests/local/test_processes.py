@@ -31,8 +31,9 @@ exec(WAIT)
 MEMBERS = 3
 
 OWNER = """
-import json, sys, time
+import json, signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup would hand down that it is ignored
 from lineage_pipeline.local.processes import ManagedProcess
 script, folder, log = sys.argv[1:]
 with ManagedProcess.start([sys.executable, "-c", script, folder], Path(log), grace=0.2) as process:
