@@ -33,7 +33,8 @@ MEMBERS = 3
 OWNER = """
 import json, signal, sys, time
 from pathlib import Path
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup would hand down that it is ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup hands down that it is ignored,
+signal.signal(signal.SIGINT, signal.default_int_handler)  # and one in a script's background this
 from lineage_pipeline.local.processes import ManagedProcess
 script, folder, log = sys.argv[1:]
 with ManagedProcess.start([sys.executable, "-c", script, folder], Path(log), grace=0.2) as process:
