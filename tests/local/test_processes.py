@@ -33,8 +33,10 @@ MEMBERS = 3
 OWNER = """
 import json, signal, sys, time
 from pathlib import Path
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup hands down that it is ignored,
-signal.signal(signal.SIGINT, signal.default_int_handler)  # and one in a script's background this
+# what a suite hands down that runs under nohup or in a script's background, where these are ignored
+for one, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_DFL),
+                   (signal.SIGINT, signal.default_int_handler)):
+    signal.signal(one, usual)
 from lineage_pipeline.local.processes import ManagedProcess
 script, folder, log = sys.argv[1:]
 with ManagedProcess.start([sys.executable, "-c", script, folder], Path(log), grace=0.2) as process:
