@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lineage_pipeline.core.key_schema import is_on_request
+from lineage_pipeline.core.key_schema import KEY_ERROR, is_on_request
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.core.record_values import ERROR_CLASSES, NOT_THE_RECORDS
 
@@ -160,7 +160,7 @@ def _without_record(reading: Reading, offset: int, rows: Sequence[LakeRow]) -> D
 def _undecided(expected: ExpectedRow, rows: Sequence[LakeRow]) -> str | None:
     """Why the decoder cannot say what is right here; None when it can, or gave up just as it did for these rows."""
     reason = _reason(expected)
-    if reason not in NOT_THE_RECORDS or all(_reason(row) == reason for row in rows):
+    if (reason or "").removeprefix(KEY_ERROR) not in NOT_THE_RECORDS or all(_reason(row) == reason for row in rows):
         return None
     return f"the record cannot be decoded now ({reason}): verify again later"
 
@@ -190,7 +190,7 @@ def _unasked(row: LakeRow, expected: ExpectedRow) -> set[str]:
 def _same(name: str, row: LakeRow, value: Any) -> bool:
     other = row.values.get(name)
     if row.table == "quarantine" and name == "error":
-        return _reason(row) in ERROR_CLASSES
+        return (_reason(row) or "").removeprefix(KEY_ERROR) in ERROR_CLASSES
     return _equal(value, other)
 
 
