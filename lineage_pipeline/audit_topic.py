@@ -19,9 +19,9 @@ from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.audit import audit, lake_observation, observation
 from lineage_pipeline.core.audit_events import Look, needs_closed_days
 from lineage_pipeline.core.copies import untraced
-from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence
+from lineage_pipeline.core.evidence import AuditEvidence, AuditRules, BrokerEvidence, LakeEvidence
 from lineage_pipeline.core.hole_reading import HoleBudget
-from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence
+from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence, with_told_once
 from lineage_pipeline.core.ledger_events import Event
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.report import AuditReport
@@ -33,7 +33,6 @@ from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
 
 BOOKS = ("index", "broker", "lake")
-_TOLD_ONCE = frozenset({"rewritten", "manifest-lost"})  # by the look that notices: the next one knows it already
 Clock = Callable[[], datetime]
 
 
@@ -117,12 +116,12 @@ def audit_twice(
     `wait` is called with the seconds to wait, as often as needed.
     """
     if request.plan is not None:
-        first, unstored = _audit_and_keep(request, now)
+        first, earlier = _audit_and_keep(request, now)
         if not _suspected(first):
             return first
         _settle(now(), request, now, wait)
         second = replace(request, plan=replace(request.plan, told=None))
-        return _with_what_is_told_once(_audit_and_keep(second, now, unstored)[0], first)
+        return _audit_and_keep(second, now, earlier)[0]
     evidence = gather(request, now, memory)
     first = audit(evidence)
     finished_at = now()
@@ -140,13 +139,7 @@ def audit_twice(
         lake=(*before.lake, *([lake] if lake else [])),
         resolutions=settled,
     )
-    return _with_what_is_told_once(audit_topic(request, now, seen), first)
-
-
-def _with_what_is_told_once(report: AuditReport, first: AuditReport) -> AuditReport:
-    """The second look's report, and of the first look's findings those that no later look tells again."""
-    told = [one for one in first.findings if one.kind in _TOLD_ONCE and one not in report.findings]
-    return replace(report, findings=(*report.findings, *told))
+    return audit_topic(request, now, seen)
 
 
 def gather(
@@ -194,20 +187,37 @@ def store_report(store: ObjectStore, report: AuditReport) -> str:
     return key
 
 
-def _audit_and_keep(
-    request: AuditRequest, now: Clock, before: tuple[Event, ...] = ()
-) -> tuple[AuditReport, tuple[Event, ...]]:
-    """An audit that remembers, and the facts of it that could not be stored; `before` are those of an earlier one."""
+@dataclass(frozen=True)
+class _Earlier:
+    """What an earlier look of the same audit leaves: facts that could not be stored, what it saw of the lake."""
+
+    unstored: tuple[Event, ...] = ()
+    lake: LakeEvidence | None = None
+
+
+def _audit_and_keep(request: AuditRequest, now: Clock, earlier: _Earlier = _Earlier()) -> tuple[AuditReport, _Earlier]:
+    """An audit that remembers, and what it leaves for a second one."""
     assert request.plan is not None
-    remembering = Remembering(request.plan, request.index, request.rules, before)
-    look = _look(request, now, remembering, closed_days=False)
+    remembering = Remembering(request.plan, request.index, request.rules, earlier.unstored)
+    look = _look(request, now, remembering, earlier.lake)
     if needs_closed_days(look, remembering.state.judged):
-        look = _look(request, now, remembering, closed_days=True)
-    return remembering.keep(look)
+        look = _look(request, now, remembering, look.evidence.lake, closed_days=True)
+    report, unstored = remembering.keep(look)
+    return report, _Earlier(unstored, look.evidence.lake)
 
 
-def _look(request: AuditRequest, now: Clock, remembering: Remembering, *, closed_days: bool) -> Look:
+def _look(
+    request: AuditRequest,
+    now: Clock,
+    remembering: Remembering,
+    lake: LakeEvidence | None,
+    *,
+    closed_days: bool = False,
+) -> Look:
+    """One look. `lake`: what the one before saw, of which the report has to tell what no later look sees again."""
     evidence = gather(request, now, remembering=remembering, closed_days=closed_days)
+    if lake is not None:
+        evidence = replace(evidence, lake=with_told_once(evidence.lake, lake))
     finished_at = now()
     return Look(evidence, audit(evidence), finished_at, remembering.listing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -197,6 +198,32 @@ def test_a_copy_is_a_duplicate_with_both_files_and_a_renamed_file_is_none(lake: 
     assert "rewritten: data file" in told(report)
     assert "part-2: gone or written anew" in told(report)
     assert "rewritten" not in told(lake.audit())
+
+
+def test_a_rewrite_that_the_first_of_two_looks_notices_is_in_the_report_that_is_printed_and_in_the_stored_one(
+    lake: Lake,
+) -> None:
+    lake.audit()
+    lake.one.rename(lake.one.with_name("part-3"))
+    lake.two.unlink()
+    report = lake.audit(wait=True)
+    assert (report.verdict, shown(report)) == ("loss", [("[10, 20)", "damaged", "object-missing")])
+    stored = json.loads((lake.root / "audit" / f"kafka_topic={TOPIC}" / "latest.json").read_bytes())
+    for findings in (report.to_json()["findings"], stored["findings"]):
+        (rewritten,) = [one["text"] for one in findings if one["kind"] == "rewritten"]
+        assert f"data file {hour(TOPIC, 'part-1')}: gone or written anew" in rewritten
+    assert "rewritten" not in told(lake.audit(wait=True))
+
+
+def test_a_rewrite_is_told_by_an_audit_that_looks_again_at_closed_days(lake: Lake) -> None:
+    lake.audit()
+    lake.one.rename(lake.one.with_name("part-3"))
+    lake.broker = ModelBroker({TOPIC: {0: ModelPartition(30)}})
+    put(lake.root / "index", day(TOPIC, "index-3"), parquet([run(0, 25, 30)]))
+    lake.data("part-4", span(0, 25, 30))
+    report = lake.audit()
+    assert [one for one in shown(report) if one[1] != "indexed"] == [("[20, 25)", "pending", "suspected")]
+    assert f"rewritten: data file {hour(TOPIC, 'part-1')}" in told(report)
 
 
 def test_files_written_anew_that_hold_the_same_offsets_are_no_loss(lake: Lake) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lineage_pipeline.core.coverage import PartitionCoverage
@@ -15,6 +15,7 @@ from lineage_pipeline.core.offsets import EMPTY, RangeSet
 from lineage_pipeline.core.replay_claim import ReplayClaim, claimed_offsets
 
 _TOLD = 5  # files or ranges in one remark
+_TOLD_ONCE = frozenset({"rewritten", "manifest-lost"})  # by the look that notices: the manifest it stores knows already
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ def lake_evidence(
         notes=(*notes, *reading.notes),
         files=len(reading.manifest.present()),
     )
+
+
+def with_told_once(lake: LakeEvidence, earlier: LakeEvidence) -> LakeEvidence:
+    """A later look's evidence, and of an earlier look's notes those that no later look tells again.
+
+    Both looks are of one audit, which reports, stores and draws the later one alone.
+    """
+    told = [one for one in earlier.notes if one.kind in _TOLD_ONCE and one not in lake.notes]
+    return replace(lake, notes=(*lake.notes, *told))
 
 
 def _is_older(one: LakeFile, since: float | None) -> bool:
