@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache, cached_property
 from typing import Any
 
 import botocore.config
 import botocore.exceptions
+import botocore.loaders
 import botocore.session
 import obstore
 from obstore.exceptions import (
@@ -52,6 +54,12 @@ _FOREIGN = (BaseError, botocore.exceptions.BotoCoreError, botocore.exceptions.Cl
 _DENIED = (PermissionDeniedError, UnauthenticatedError, PermissionError, botocore.exceptions.NoCredentialsError)
 _REFUSED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "NoCredentials", "403")
 _MESSAGE_LENGTH = 300  # of a foreign error's text: enough to act on
+
+
+@cache
+def _models() -> Any:
+    """Botocore's descriptions of S3, which it would parse anew for each session: 50 ms and more."""
+    return botocore.loaders.create_loader()
 
 
 class S3ObjectStore:
@@ -143,7 +151,7 @@ class S3ObjectStore:
         """The non-empty pages of entries below `below`, whole segments only."""
         prefix = f"{self._prefix}{below}/" if below else self._prefix
         try:
-            pages = self._lister().get_paginator("list_objects_v2")
+            pages = self._lister.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": page_size}):
                 if page.get("Contents"):
                     yield page["Contents"]
@@ -152,14 +160,18 @@ class S3ObjectStore:
         except (*_FOREIGN, KeyError) as error:
             raise self._failed("listed", below, error) from None
 
+    @cached_property
     def _lister(self) -> Any:
+        """The client that lists; made once, since that takes longer than a listing, and safe to share by threads."""
         config = botocore.config.Config(
             connect_timeout=5,
             read_timeout=60,
             retries={"max_attempts": 4, "mode": "standard"},
             s3={"addressing_style": "path"} if self._endpoint else {},
         )
-        return botocore.session.Session().create_client(
+        session = botocore.session.Session()
+        session.register_component("data_loader", _models())
+        return session.create_client(
             "s3",
             endpoint_url=self._endpoint,
             region_name=self._settings.get("aws_region"),

@@ -24,7 +24,7 @@ def listed(monkeypatch: pytest.MonkeyPatch, *pages: dict[str, Any] | str) -> lis
     client = Session().create_client(
         "s3", region_name="us-east-1", aws_access_key_id="an-id", aws_secret_access_key="a-key"
     )
-    monkeypatch.setattr(S3ObjectStore, "_lister", lambda _self: client)
+    monkeypatch.setattr(S3ObjectStore, "_lister", client)
     with Stubber(client) as stub:
         for one in pages:
             if isinstance(one, str):
