@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ from lineage_pipeline.render_columns import render_columns
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 
 _INTERRUPTED = 130  # what the command says when a second signal ends it
+_COULD_NOT_RUN = 4
+_LEAVE_SECONDS = 10.0
 
 
 @click.group("job")
@@ -104,26 +107,42 @@ def run_until_stopped(run: JobRun) -> None:
 
     Afterwards the process ends within seconds.
     """
-    code = _INTERRUPTED
+    leave = SureExit()
     try:
         with _only_writer(run.topic):
             run_job(run, _stop_on_signals(), lambda line: click.echo(line, err=True))
-        code = 0
-    except LineageError as error:
-        code = error.exit_code
+        leave.code = 0
+    except click.exceptions.Abort:
+        raise
+    except Exception as error:
+        leave.code = error.exit_code if isinstance(error, LineageError) else _COULD_NOT_RUN
         raise
     finally:
-        leave_surely(code)
+        leave.within(_LEAVE_SECONDS)
 
 
-def leave_surely(code: int, within: float = 10.0) -> None:
-    """End this process with `code` `within` so many seconds, if it has not ended by then.
+class SureExit:
+    """Ends this process with `code`, whatever threads wait for a JVM that is gone: else a dead job looks alive.
 
-    Beam's threads may wait for ever for a JVM that is gone; a supervisor would take the job for running.
+    Make it before anything else registers what it does at the exit: then this comes last. It leaves the rest of the
+    interpreter's end out, in which gRPC can wait for ever, and where no thread of Python's runs any more.
     """
-    last_resort = threading.Timer(within, os._exit, (code,))
-    last_resort.daemon = True
-    last_resort.start()
+
+    def __init__(self) -> None:
+        self.code = _INTERRUPTED
+        atexit.register(self._leave)
+
+    def within(self, seconds: float) -> None:
+        """Leave after so many seconds, if the process has not ended by then: its threads may wait for ever too."""
+        last_resort = threading.Timer(seconds, self._leave)
+        last_resort.daemon = True
+        last_resort.start()
+
+    def _leave(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()
+        os._exit(self.code)
 
 
 def job_options(settings: Settings, topic: TopicSettings, **options: object) -> JobOptions:

@@ -12,18 +12,33 @@ from click.testing import CliRunner, Result
 from lineage_pipeline.cli import lineage
 
 LEAVE = """
-import sys, threading
-from lineage_pipeline.job_command import leave_surely
-threading.Thread(target=threading.Event().wait).start()  # as Beam's, once the JVM it talks to is gone
-leave_surely({code}, within=0.1)
+import atexit, sys, threading
+from lineage_pipeline.job_command import SureExit
+class Last:
+    def __del__(self, wait=threading.Event().wait):
+        wait()
+leave = SureExit()
+leave.code = {code}
+{waits}
+leave.within({seconds})
+print("said", end="")
 sys.exit({code})
 """
+WAITS = {
+    "a thread, as Beam's": ("threading.Thread(target=threading.Event().wait).start()", 0.1),
+    "something at the exit": ("atexit.register(threading.Event().wait)", 0.1),
+    # as gRPC: when no thread of Python's runs any more that could end the process
+    "the end of the interpreter": ("last = Last()", 3),
+}
 
 
 @pytest.mark.parametrize("code", [0, 4])
-def test_a_thread_that_never_ends_cannot_keep_the_command_alive(code: int) -> None:
-    done = subprocess.run([sys.executable, "-c", LEAVE.format(code=code)], timeout=60, check=False)
-    assert done.returncode == code
+@pytest.mark.parametrize("kind", WAITS)
+def test_what_waits_for_a_jvm_that_is_gone_cannot_keep_the_command_alive(kind: str, code: int) -> None:
+    waits, seconds = WAITS[kind]
+    script = LEAVE.format(code=code, waits=waits, seconds=seconds)
+    done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "said"), done.stderr
 
 
 def planned(folder: Path, *arguments: str) -> Result:
