@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lineage_pipeline.core.claim_text import read_strictly
 from lineage_pipeline.core.deployment import REPAIR, Deployment, Isolation
 from lineage_pipeline.core.ledger_json import parse_time, time_text
 from lineage_pipeline.core.offset_index import MAX_PARTITION
@@ -172,18 +173,9 @@ def parse_claim(name: str, text: str) -> RepairClaim:
     repair may have begun must not be guessed.
     """
     try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _refused(name, "it is not JSON") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise _refused(name, f"it is not of format {FORMAT}")
-    try:
-        found = _claim(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _refused(name, f"a value cannot be: {str(error)[:120]}") from None
-    if json.loads(found.to_json()) != raw:
-        raise _refused(name, "it says something else than its own ranges do")
-    return found
+        return read_strictly(text, FORMAT, _claim)
+    except ValueError as error:
+        raise _refused(name, str(error)) from None
 
 
 def _claim(raw: Mapping[str, Any]) -> RepairClaim:

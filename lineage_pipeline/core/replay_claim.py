@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lineage_pipeline.core.claim_text import read_strictly
 from lineage_pipeline.core.ledger_json import parse_time, time_text
 from lineage_pipeline.core.offsets import RangeSet
 from lineage_pipeline.core.repair_claim import Ranges, read_ranges, written_ranges
@@ -87,18 +88,9 @@ def parse_replay_claim(name: str, text: str) -> ReplayClaim:
     replay has taken on must not be guessed.
     """
     try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _refused(name, "it is not JSON") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise _refused(name, f"it is not of format {FORMAT}")
-    try:
-        found = _claim(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _refused(name, f"a value cannot be: {str(error)[:120]}") from None
-    if json.loads(found.to_json()) != raw:
-        raise _refused(name, "it says something else than its own offsets do")
-    return found
+        return read_strictly(text, FORMAT, _claim)
+    except ValueError as error:
+        raise _refused(name, str(error)) from None
 
 
 def _claim(raw: Mapping[str, Any]) -> ReplayClaim:
