@@ -217,7 +217,8 @@ def _look(
     """One look. `lake`: what the one before saw, of which the report has to tell what no later look sees again."""
     evidence = gather(request, now, remembering=remembering, closed_days=closed_days)
     if lake is not None:
-        evidence = replace(evidence, lake=with_told_once(evidence.lake, lake))
+        assert request.plan is not None
+        evidence = replace(evidence, lake=with_told_once(evidence.lake, lake, stored=request.plan.store))
     finished_at = now()
     return Look(evidence, audit(evidence), finished_at, remembering.listing)
 

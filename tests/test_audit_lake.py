@@ -215,6 +215,27 @@ def test_a_rewrite_that_the_first_of_two_looks_notices_is_in_the_report_that_is_
     assert "rewritten" not in told(lake.audit(wait=True))
 
 
+LOST = "what earlier audits knew"
+
+
+def test_no_manifest_is_missed_by_the_second_look_of_an_audit_that_keeps_none(lake: Lake) -> None:
+    lake.two.unlink()
+    assert LOST not in told(lake.audit(wait=True, store=False))
+    request = lake.request()
+    nowhere = replace(request, plan=None, lake=replace(request.lake, state=None))
+    report = audit_twice(nowhere, lake.clock, lake.wait)
+    assert ("[10, 20)", "damaged", "not-committed") in shown(report)
+    assert LOST not in told(report)
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_a_manifest_that_is_gone_is_told_once_whether_the_audit_keeps_one_or_not(lake: Lake, store: bool) -> None:
+    lake.audit()
+    (lake.root / "audit" / f"kafka_topic={TOPIC}" / "_lake" / "files.parquet").unlink()
+    lake.two.unlink()
+    assert told(lake.audit(wait=True, store=store)).count(LOST) == 1
+
+
 def test_a_rewrite_is_told_by_an_audit_that_looks_again_at_closed_days(lake: Lake) -> None:
     lake.audit()
     lake.one.rename(lake.one.with_name("part-3"))

@@ -109,7 +109,7 @@ class LakeBook:
             notes=(*([kept.note] if kept.note else []), *self._leftovers(listings, at)),
             superseded=update.superseded,
             never_seen=tuple(self._never_seen(tables)),
-            first=kept.data is None,
+            first=self.state is not None and kept.data is None,  # what is kept nowhere cannot be missed
             replays=replays,
         )
 

@@ -86,13 +86,15 @@ def lake_evidence(
     )
 
 
-def with_told_once(lake: LakeEvidence, earlier: LakeEvidence) -> LakeEvidence:
+def with_told_once(lake: LakeEvidence, earlier: LakeEvidence, *, stored: bool) -> LakeEvidence:
     """A later look's evidence, and of an earlier look's notes those that no later look tells again.
 
-    Both looks are of one audit, which reports, stores and draws the later one alone.
+    Both looks are of one audit, which reports, stores and draws the later one alone. `stored`: the earlier one's
+    manifest was to be kept. Where it was not, the later look cannot miss it: only what the earlier missed was lost.
     """
-    told = [one for one in earlier.notes if one.kind in _TOLD_ONCE and one not in lake.notes]
-    return replace(lake, notes=(*lake.notes, *told))
+    notes = [one for one in lake.notes if stored or one.kind != "manifest-lost" or one in earlier.notes]
+    told = [one for one in earlier.notes if one.kind in _TOLD_ONCE and one not in notes]
+    return replace(lake, notes=(*notes, *told))
 
 
 def _is_older(one: LakeFile, since: float | None) -> bool:
