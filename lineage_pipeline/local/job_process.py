@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import sys
@@ -27,6 +28,7 @@ START_SECONDS = 180.0
 STOP_SECONDS = 120.0
 _REST_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
+_HELD = re.compile(r"job [0-9a-f]{32} of deployment ")  # how flink/job.py begins to say which job it watches
 
 
 class JobProcess:
@@ -129,10 +131,13 @@ class JobProcess:
 
     def last_words(self) -> str:
         """The last `lineage: ...` sentence of the newest run, or else the end of its log."""
-        text = self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
-        own = text.rpartition(self._mark)[2] if self._mark else text  # all of it when the log began anew meanwhile
-        said = [line.removeprefix("lineage: ") for line in own.splitlines() if line.startswith("lineage: ")]
+        said = [line.removeprefix("lineage: ") for line in self._said() if line.startswith("lineage: ")]
         return said[-1] if said else f"it gave no reason{log_tail(self.log_path)}"
+
+    def _said(self) -> list[str]:
+        """The lines of the newest run in the log; all of them when the log began anew meanwhile."""
+        text = self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
+        return (text.rpartition(self._mark)[2] if self._mark else text).splitlines()
 
     def _mark_log(self) -> None:
         """Tell this run from those before it: the last words of an earlier one would be a wrong reason."""
@@ -147,6 +152,9 @@ class JobProcess:
             ) from None
 
     def _runs(self) -> bool:
+        # On a cluster the job of an earlier command may run; this command has to hold it, or else it cannot stop it.
+        if self._cluster_url is not None and not any(_HELD.match(line) for line in self._said()):
+            return False
         jobs = self._rest("/jobs/overview")
         return any(
             job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
