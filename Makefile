@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
-# Many tests wait for a checkpoint or a JVM, so two files at a time; those of one file follow one another.
-WORKERS ?= 2
+# Many tests wait for a checkpoint or a JVM, so more files at a time than cores; those of one file follow one another.
+WORKERS ?= 3
 
 .PHONY: audit-deps compose-test help setup demo test lint type fmt bench check lock
 help: ## Show the targets
@@ -25,7 +25,7 @@ demo: $(STAMP) ## Run the whole story on the embedded stack (ARGS=--exit for scr
 	$(BIN)/lineage demo $(ARGS)
 
 test: $(STAMP) ## Run all tests, those on the real broker and Flink among them
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP) ## Check style and formatting
 	$(BIN)/ruff check .

@@ -4,26 +4,36 @@ Each size is one process. `load`: import of Dagster and the location, what start
 `new`: the ticks of the index sensor until every topic with new files was asked for; `idle`: a tick with nothing new.
 `run`: one audit run in a loaded process; above 20 topics 20 share one. `alerts`: a tick with nothing to tell;
 `verdicts`: one that finds no verdict changed and nothing to state again.
+
+At last `idle` with the largest size on an S3 server of this machine, beside as many bare listings with as many at once.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import SecretStr
 
 from benchmarks.rounds import judge
+from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.local.jars import cache_folder, fetch_jars
+from lineage_pipeline.local.java import find_java
+from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from lineage_pipeline.settings import Settings, load_settings
 
 SIZES = (1, 100, 1_000)
@@ -31,6 +41,7 @@ PARTITIONS = 10
 OFFSETS = 1_000  # of each partition
 ROUNDS = 5
 IDLE_GOAL = 1.0  # seconds, the largest size
+S3_GOAL = 1.5  # times the bare listings
 COLUMNS = ("load", "new", "idle", "run", "alerts", "verdicts")
 
 _T = TypeVar("_T")
@@ -52,7 +63,59 @@ def run() -> bool:
         cells = [f"{found[name][0]:.2f} ({found[name][1]:.2f})" for name in COLUMNS]
         print(f"  {topics:>6,}" + "".join(f"{cell:>17}" for cell in (*cells, found["batch"])), flush=True)
         idle = found["idle"][0]
-    return judge(f"a tick with nothing new, {SIZES[-1]:,} topics on disk", idle, IDLE_GOAL, " s")
+    met = judge(f"a tick with nothing new, {SIZES[-1]:,} topics on disk", idle, IDLE_GOAL, " s")
+    return _beside_bare_listings() and met
+
+
+def _beside_bare_listings() -> bool:
+    """A tick with nothing new on S3 against the listings that it cannot do without, in turn."""
+    cache = cache_folder(os.environ)
+    with (
+        tempfile.TemporaryDirectory(prefix="lineage-bench-") as folder,
+        S3Server(Path(folder) / "s3", find_java(os.environ), fetch_jars("s3proxy", cache=cache)) as server,
+    ):
+        topics = [f"topic-{number:04}" for number in range(SIZES[-1])]
+        write_lake(server.bucket_directory, topics)
+        aws = {name: SecretStr(value) for name, value in server.environ.items()}
+        settings = load_settings(server.environ, _config(Path(folder), f"s3://{BUCKET}", topics))
+        tick, bare = _tick_on_s3(settings, Path(folder)), partial(_list_bare, aws, topics)
+        tick(), bare()  # connections, imports
+        rounds = [(_timed(tick)[1], _timed(bare)[1]) for _ in range(ROUNDS)]
+    ticks, bares = zip(*rounds, strict=True)
+    for name, costs in (("idle on S3", ticks), ("bare listings", bares)):
+        print(f"  {name:<14}" + "".join(f"{clock:8.2f} ({cpu:.2f})" for clock, cpu in costs), flush=True)
+    ratio = statistics.median(one[0] for one in ticks) / statistics.median(one[0] for one in bares)
+    return judge(f"a tick with nothing new, {SIZES[-1]:,} topics on S3, against bare listings", ratio, S3_GOAL)
+
+
+def _tick_on_s3(settings: Settings, folder: Path) -> Callable[[], Any]:
+    """Ticks of the index sensor that remember every topic."""
+    import dagster as dg  # noqa: PLC0415 - only a child process that measures it imports it else
+
+    from lineage_dagster.auditor import SettingsAuditor  # noqa: PLC0415 - the same
+    from lineage_dagster.triggers import index_sensor  # noqa: PLC0415 - the same
+
+    (folder / "home").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(folder / "home"), {"telemetry": {"enabled": False}})
+    auditor = SettingsAuditor(settings)
+
+    def tick(cursor: str | None) -> Any:
+        return index_sensor(settings)(dg.build_sensor_context(instance, cursor, resources={"auditor": auditor}))
+
+    cursor, requests = _all_requests(tick)
+    asked = sum(len(one.asset_selection) for one in requests)
+    assert asked == SIZES[-1], f"the sensor asked for {asked} topics on S3"
+    return lambda: tick(cursor)
+
+
+def _list_bare(aws: dict[str, SecretStr], topics: list[str]) -> None:
+    """As many listings as a tick needs: of the topic's directory, and of today and yesterday in it."""
+    now, store = datetime.now(timezone.utc), open_store(f"s3://{BUCKET}/offset-index", aws)
+    days = ("", *(f"/dt={now - timedelta(days=back):%Y-%m-%d}" for back in range(2)))
+    folders = [f"kafka_topic={topic}{day}" for topic in topics for day in days]
+    with ThreadPoolExecutor(store.in_flight) as pool:
+        found = sum(pool.map(lambda folder: len(list(store.list(folder))), folders))
+    assert found == 2 * len(topics), f"{found} files were listed"
 
 
 def write_lake(root: Path, topics: list[str]) -> None:
@@ -79,9 +142,15 @@ def one(count: str, folder: str) -> None:
     topics = [f"topic-{number:04}" for number in range(int(count))]
     root = Path(folder)
     write_lake(root / "lake", topics)
-    listed = [{"name": topic, "audit": {"books": ["index"]}} for topic in topics]
-    (root / "lineage.yaml").write_text(json.dumps({"lake": str(root / "lake"), "topics": listed}))
+    _config(root, str(root / "lake"), topics)
     print(json.dumps(_figures(root)))
+
+
+def _config(root: Path, lake: str, topics: list[str]) -> Path:
+    path = root / "lineage.yaml"
+    listed = [{"name": topic, "audit": {"books": ["index"]}} for topic in topics]
+    path.write_text(json.dumps({"lake": lake, "topics": listed}))
+    return path
 
 
 def _figures(root: Path) -> dict[str, Any]:

@@ -21,6 +21,11 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start the real stack come first: they wait much, so others run beside them, and none is the last."""
+    items.sort(key=lambda one: one.get_closest_marker("e2e") is None)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With LINEAGE_NO_SKIPS set, as CI does, a run that skipped a test has failed: nobody looked there."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

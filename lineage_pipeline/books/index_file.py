@@ -47,11 +47,10 @@ def read_rows_by_writer(name: str, data: bytes) -> Iterator[tuple[str | None, In
 def _checked(name: str, data: bytes, further: tuple[str, ...]) -> Iterator[tuple[Any, IndexRows]]:
     """Batches with the columns that coverage needs and those of `further` that the file has, and their rows."""
     file, columns = _open(name, data)
-    without_nulls = _without_nulls(name, file)
     wanted = [column.name for column in columns if column.name in _AUDITED or column.name in further]
     # the other columns are not decoded here, only their nulls are looked up
-    unread = {column.name for column in columns if column.name not in wanted and not column.nullable}
-    wanted += unread - without_nulls
+    unread = [column.name for column in columns if column.name not in wanted and not column.nullable]
+    wanted += _with_nulls(name, file, unread)
     for batch in _batches(name, file, wanted):
         _refuse_nulls(name, batch, columns)
         yield batch, checked_rows(name, {one: _integers(name, batch, one) for one in _AUDITED if one in wanted})
@@ -120,21 +119,26 @@ def _fits(column: Column, kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _without_nulls(name: str, file: Any) -> frozenset[str]:
-    """The columns that hold no null, as the footer says. Raises IndexFileError for a codec that is not read."""
+def _with_nulls(name: str, file: Any, columns: list[str]) -> set[str]:
+    """Those of the columns that may hold a null, as the footer says.
+
+    Raises IndexFileError when any column of the file has a codec that is not read.
+    """
     metadata = file.metadata
     doubtful: set[str] = set()
-    known: set[str] = set()
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         for index in range(metadata.num_columns):
             chunk = row_group.column(index)
-            codec, column, statistics = chunk.compression, chunk.path_in_schema, chunk.statistics
+            codec = chunk.compression
             if codec not in _CODECS:
                 raise IndexFileError(f"index file {name} refused: it is compressed with {codec}, which is not read")
-            sure = statistics is not None and statistics.has_null_count and not statistics.null_count
-            (known if sure else doubtful).add(column)
-    return frozenset(known - doubtful)
+            column = chunk.path_in_schema
+            if column in columns:
+                statistics = chunk.statistics
+                if statistics is None or not statistics.has_null_count or statistics.null_count:
+                    doubtful.add(column)
+    return doubtful
 
 
 def _refuse_nulls(name: str, batch: Any, columns: tuple[Column, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Index files fetched and worked on one after the other, big ones side by side."""
+"""Index files fetched one after the other and worked on side by side."""
 
 from __future__ import annotations
 
@@ -13,20 +13,35 @@ from lineage_pipeline.errors import IndexFileError, StoreError
 
 Worked = TypeVar("Worked")
 
-_BIG = 200_000  # bytes, some 100,000 rows; below, handing a file to a thread costs more than it saves
+# One thread's share at a time. Smaller ones cost more to hand over than they save, bigger ones hold more in memory.
+_SHARE_BYTES, _SHARE_FILES = 200_000, 32
 _THREADS = min(4, os.cpu_count() or 1)
+
+_Content = tuple[str, bytes | StoreError]
 
 
 def work_through(
     store: ObjectStore, keys: list[str], work: Callable[[str, bytes], Worked]
 ) -> Iterator[tuple[str, Worked | IndexFileError]]:
     """Each key, in order, with what `work` makes of its content, or why that file is refused; one GET per key."""
-    contents = read_many(store, keys)
+    shares = _shares(read_many(store, keys))
     with ThreadPoolExecutor(_THREADS) as pool:
-        while listed := list(islice(contents, _THREADS)):
-            big = sum(isinstance(content, bytes) and len(content) >= _BIG for _, content in listed)
-            each = pool.map if big > 1 else map
-            yield from each(lambda pair: (pair[0], _worked(pair[0], pair[1], work)), listed)
+        while listed := list(islice(shares, _THREADS)):
+            for done in pool.map(lambda share: [(key, _worked(key, content, work)) for key, content in share], listed):
+                yield from done
+
+
+def _shares(contents: Iterator[_Content]) -> Iterator[list[_Content]]:
+    share: list[_Content] = []
+    size = 0
+    for key, content in contents:
+        share.append((key, content))
+        size += len(content) if isinstance(content, bytes) else 0
+        if size >= _SHARE_BYTES or len(share) >= _SHARE_FILES:
+            yield share
+            share, size = [], 0
+    if share:
+        yield share
 
 
 def _worked(key: str, content: bytes | StoreError, work: Callable[[str, bytes], Worked]) -> Worked | IndexFileError:
