@@ -27,7 +27,8 @@ def work_through(
     shares = _shares(read_many(store, keys))
     with ThreadPoolExecutor(_THREADS) as pool:
         while listed := list(islice(shares, _THREADS)):
-            for done in pool.map(lambda share: [(key, _worked(key, content, work)) for key, content in share], listed):
+            each = pool.map if len(listed) > 1 else map
+            for done in each(lambda share: [(key, _worked(key, content, work)) for key, content in share], listed):
                 yield from done
 
 
