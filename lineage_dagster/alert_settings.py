@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lineage_pipeline.errors import SettingsError
+from lineage_pipeline.lake_settings import TEN_YEARS
 from lineage_pipeline.secret_reference import SecretReference
+from lineage_pipeline.settings_problem import first_problem
 
 ReportedLevel = Literal["warning", "undetermined", "loss"]
 
@@ -48,10 +50,10 @@ class AlertSettings(_Model):
     dead_man_allow_private: bool = False
     ui_url: str = "http://127.0.0.1:3000"
     reports_url: Annotated[str, Field(pattern=r"^https?://[^/]")] | None = None
-    undetermined_after: Annotated[float, Field(ge=0)] = 900.0
-    warning_after: Annotated[float, Field(ge=0)] = 900.0
-    remind_after: Annotated[float, Field(ge=60)] = 14_400.0
-    quiet: Annotated[float, Field(ge=0)] = 900.0
+    undetermined_after: Annotated[float, Field(ge=0, le=TEN_YEARS)] = 900.0
+    warning_after: Annotated[float, Field(ge=0, le=TEN_YEARS)] = 900.0
+    remind_after: Annotated[float, Field(ge=60, le=TEN_YEARS)] = 14_400.0
+    quiet: Annotated[float, Field(ge=0, le=TEN_YEARS)] = 900.0
 
     @model_validator(mode="after")
     def _unique_names(self) -> AlertSettings:
@@ -62,10 +64,9 @@ class AlertSettings(_Model):
 
 
 def alert_settings(raw: dict[str, Any]) -> AlertSettings:
-    """The checked settings. Raises SettingsError in one sentence, without any value, since values may be secrets."""
+    """The checked settings. Raises SettingsError in one sentence, without values that may be secrets."""
     try:
         return AlertSettings.model_validate(raw)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in ("alerts", *problem["loc"]))
-        raise SettingsError(f"`{where}`: {problem['msg'].removeprefix('Value error, ')}; see docs/dagster.md") from None
+        _, text = first_problem(error, AlertSettings, below="alerts")
+        raise SettingsError(f"{text}; see docs/dagster.md") from None

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lineage_pipeline.errors import SettingsError
-from lineage_pipeline.settings import CONFIG_NAME, EMBEDDED_CONFIG, Settings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.settings_file import CONFIG_NAME, EMBEDDED_CONFIG
 
 
 def location_settings(environ: Mapping[str, str], cwd: Path = Path()) -> Settings:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+TEN_YEARS: Final = 3_660 * 86_400  # seconds: no setting is longer, and no date is left that cannot be computed
 
 
 class LakeFiles(BaseModel):
@@ -23,8 +25,8 @@ class LakeFiles(BaseModel):
     quarantine: str | None = None
     max_files: Annotated[int, Field(ge=1)] = 50_000
     max_bytes: Annotated[int, Field(ge=1)] = 16 << 30
-    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
-    every: Annotated[int, Field(ge=60)] = 3600
+    max_seconds: Annotated[float, Field(gt=0, le=TEN_YEARS, allow_inf_nan=False)] = 600.0
+    every: Annotated[int, Field(ge=60, le=TEN_YEARS)] = 3600
 
     def layout(self) -> tuple[str | None, ...]:
         """Everything that says how files are named and read."""

@@ -57,16 +57,28 @@ def resolved_properties(properties: Any, environ: Mapping[str, str]) -> dict[str
     resolved = {}
     for key, value in properties.items():
         if isinstance(value, dict):
-            try:
-                resolved[key] = SecretReference.model_validate(value).resolve(environ)
-            except ValidationError:
-                raise SettingsError(
-                    f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`"
-                ) from None
+            resolved[key] = _reference(key, value).resolve(environ)
         elif is_secret(str(key)):
             raise SettingsError(
                 f"kafka.properties.{key} is written out: refer to it instead, `{{env: NAME}}` or `{{file: PATH}}`"
             )
+        elif not isinstance(value, (str, int, float)):
+            raise SettingsError(f"kafka.properties.{key} must be one value, not {_kind(value)}: write it as text")
         else:
             resolved[key] = SecretStr(str(value).lower() if isinstance(value, bool) else str(value))
     return resolved
+
+
+def _reference(key: object, value: dict[str, Any]) -> SecretReference:
+    """The reference. Raises SettingsError unless it names one place."""
+    try:
+        found = SecretReference.model_validate(value)
+    except ValidationError:
+        raise SettingsError(f"kafka.properties.{key}: a reference is `{{env: NAME}}` or `{{file: PATH}}`") from None
+    if (found.env is None) == (found.file is None):
+        raise SettingsError(f"kafka.properties.{key} needs `env: NAME` or `file: PATH`, and not both")
+    return found
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else "a list" if isinstance(value, list) else type(value).__name__

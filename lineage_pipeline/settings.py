@@ -7,26 +7,25 @@ environment names a cluster, a topic or a place), defaults.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from lineage_pipeline.errors import SettingsError
-from lineage_pipeline.lake_settings import LakeFiles
+from lineage_pipeline.lake_settings import TEN_YEARS, LakeFiles
 from lineage_pipeline.record_settings import RecordSettings
 from lineage_pipeline.registry_settings import RegistrySettings
 from lineage_pipeline.secret_reference import is_secret, resolved_properties
+from lineage_pipeline.settings_file import config_path, read_yaml
+from lineage_pipeline.settings_problem import first_problem, nearest
 
-CONFIG_NAME = "lineage.yaml"
-EMBEDDED_CONFIG = Path(".lineage") / CONFIG_NAME
 DEFAULT_LAKE = "s3://flink-data"
 _NOT_IN_FILES = {"aws", "selected", "references", "registry_secrets"}  # they come from the environment alone
-MAX_CONFIG_BYTES = 1_000_000  # a settings file is small; anything larger is a mistake or an attack
+_ABSENT: Final = object()
+_MAX_PARTITION, _MAX_OFFSET = 2**31 - 1, 2**63 - 2  # what Kafka can have
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 # environment variable -> (where it goes, key); the topic's own values apply to the selected topic
@@ -50,7 +49,21 @@ def _legal_topic(name: str) -> str:
     return name
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"{text!r} is blank: give a value, or leave the setting out")
+    return text
+
+
+def _owner(name: str) -> str:
+    if not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s.]{2,}", name):
+        raise ValueError(f"{name!r} is no owner: write an e-mail address, or team:NAME")
+    return name
+
+
 TopicName = Annotated[str, AfterValidator(_legal_topic)]
+Text = Annotated[str, AfterValidator(_not_blank)]
+Seconds = Annotated[int, Field(ge=1, le=TEN_YEARS)]
 
 
 class _Model(BaseModel):
@@ -60,30 +73,37 @@ class _Model(BaseModel):
 class Paths(_Model):
     """Where one topic's tables are: `s3://bucket/prefix`, `file:///dir` or a plain directory."""
 
-    output: str
-    offset_index: str
-    quarantine: str
-    audit: str
-    checkpoints: str
+    output: Text
+    offset_index: Text
+    quarantine: Text
+    audit: Text
+    checkpoints: Text
 
 
 class Retention(_Model):
     """Rules by which objects leave the lake on purpose."""
 
-    data_days: Annotated[int, Field(ge=1)] | None = None
+    data_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
 
 class AuditPlan(_Model):
     """What the scheduled audit reads, and how many seconds apart."""
 
     books: tuple[Literal["index", "broker", "lake"], ...] = ("index", "broker")
-    every: Annotated[int, Field(ge=10)] = 300
+    every: Annotated[int, Field(ge=10, le=TEN_YEARS)] = 300
+
+    @field_validator("books")
+    @classmethod
+    def _by_the_index(cls, books: tuple[str, ...]) -> tuple[str, ...]:
+        if "index" not in books:
+            raise ValueError(f"[{', '.join(books)}] lacks the index, by which every audit goes: add it")
+        return books
 
 
 class KafkaSettings(_Model):
     """How to reach the cluster. `properties` are librdkafka's names; secrets are resolved and masked."""
 
-    bootstrap_servers: str = "localhost:9092"
+    bootstrap_servers: Text = "localhost:9092"
     properties: dict[str, SecretStr] = {}
     references: frozenset[str] = frozenset()  # names of the properties that were given by reference
 
@@ -93,24 +113,35 @@ class TopicSettings(RecordSettings):
 
     name: TopicName
     paths: Paths
-    group: str = "flink-lineage"
+    group: Text = "flink-lineage"
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
     # What the data table has of key and headers beside the value: columns kafka_key and kafka_headers. Without a
     # format the key is not read. The schema is an Avro schema (.avsc) of any type.
     key_format: Literal["raw", "string", "avro", "avro-confluent"] | None = None
     key_schema: Path | None = None
     headers: bool = False
-    settle: Annotated[int, Field(ge=1)] | None = None
-    max_delay: Annotated[int, Field(ge=1)] = 900
+    settle: Seconds | None = None
+    max_delay: Seconds = 900
     # Which part of the records may go to quarantine before the audit says so: 0.01 is one in a hundred.
     quarantine_limit: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01
     retention: Retention = Retention()
-    baseline: Literal["earliest", "seeded"] | dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (
-        "earliest"
-    )
-    owners: tuple[str, ...] = ()
+    baseline: Literal["earliest", "seeded"] | dict[int, int] = "earliest"
+    owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = ()
     audit: AuditPlan = AuditPlan()
     lake_files: LakeFiles = LakeFiles()
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _offsets_by_partition(cls, baseline: object) -> object:
+        if baseline in ("earliest", "seeded"):
+            return baseline
+        pairs = baseline.items() if isinstance(baseline, dict) else [(None, None)]
+        if not all(
+            type(one) is int and type(offset) is int and 0 <= one <= _MAX_PARTITION and 0 <= offset <= _MAX_OFFSET
+            for one, offset in pairs
+        ):
+            raise ValueError("write `earliest`, `seeded` or an offset for each partition, such as {0: 120000, 1: 0}")
+        return baseline
 
     @property
     def needs_registry(self) -> bool:
@@ -126,7 +157,7 @@ class Settings(_Model):
     topics: tuple[TopicSettings, ...]
     selected: str | None = None  # by KAFKA_TOPIC: the topic of commands that take one
     rate_per_sec: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
-    checkpoint_interval: Annotated[float, Field(ge=0.1, allow_inf_nan=False)] = 60.0
+    checkpoint_interval: Annotated[float, Field(ge=0.1, le=TEN_YEARS, allow_inf_nan=False)] = 60.0
     flink_rest_url: str | None = None
     aws: dict[str, SecretStr] = {}
     registry_secrets: tuple[SecretStr, ...] = ()  # those of schema_registry that this machine has
@@ -146,7 +177,7 @@ class Settings(_Model):
         for topic in self.topics:
             if topic.name == name:
                 return topic
-        raise SettingsError(f"topic {name!r} is not configured{_nearest(name, [topic.name for topic in self.topics])}")
+        raise SettingsError(f"topic {name!r} is not configured{nearest(name, [topic.name for topic in self.topics])}")
 
     def registry_for(self, topic: TopicSettings) -> RegistrySettings:
         """The schema registry. Raises SettingsError when there is none, naming the topic that needs it."""
@@ -174,18 +205,25 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     Raises SettingsError for a file that is not there, is no YAML mapping, holds an unknown key (the message names the
     nearest known one), a secret written out, or a value that does not fit.
     """
-    path = _config_path(environ, config, cwd)
-    raw = _read_yaml(path) if path else {}
+    # an environment that names a cluster, a topic or a place means another pipeline than the embedded one
+    elsewhere = [name for name, (section, _) in _ENVIRONMENT.items() if section and environ.get(name)]
+    path = config_path(environ, config, cwd, embedded=not elsewhere and not environ.get("KAFKA_TOPIC"))
+    raw = read_yaml(path) if path else {}
     base = path.parent if path else cwd
     for key in _NOT_IN_FILES & set(raw):
-        raise SettingsError(f"{path}: unknown key `{key}`{_nearest(key, _known_keys(()))}")
-    topics = raw.pop("topics", None) or []
-    lake = str(raw.pop("lake", DEFAULT_LAKE)).rstrip("/")
-    if not isinstance(topics, list) or not all(isinstance(topic, dict) for topic in topics):
-        raise SettingsError(f"{path}: `topics` must be a list of mappings with at least a `name`")
+        known = [name for name in Settings.model_fields if name not in _NOT_IN_FILES]
+        raise SettingsError(f"{path}: unknown key `{key}`{nearest(key, known)}")
+    lake = raw.pop("lake", DEFAULT_LAKE)
+    if not isinstance(lake, str) or not lake.strip():
+        raise SettingsError(f"{path}: `lake` must be s3://bucket, file:///dir or a plain directory, not {lake!r}")
     selected = environ.get("KAFKA_TOPIC") or None
-    if not topics:
+    topics = raw.pop("topics", _ABSENT)
+    if topics is _ABSENT:
         topics = [{"name": selected or "lineage-input"}]
+    elif not isinstance(topics, list) or not topics or not all(isinstance(topic, dict) for topic in topics):
+        raise SettingsError(
+            f"{path}: `topics` must be a list of mappings with at least a `name`; without any topic leave it out"
+        )
     elif selected is not None and selected not in [topic.get("name") for topic in topics]:
         raise SettingsError(
             f"KAFKA_TOPIC={selected} is not among the topics of {path}: add it there or unset KAFKA_TOPIC"
@@ -193,7 +231,7 @@ def load_settings(environ: Mapping[str, str], config: Path | None = None, cwd: P
     names = [topic.get("name") for topic in topics]
     if any(names.count(name) > 1 for name in names):
         raise SettingsError(f"{path}: a topic is described twice among {', '.join(map(str, names))}: keep one of them")
-    values = {**raw, "kafka": _kafka(raw.get("kafka") or {}, environ)}
+    values = {**raw, "kafka": _kafka(raw.get("kafka"), environ)}
     path_overrides = _take_environment(values, environ)
     if path_overrides and len(topics) > 1 and selected is None:
         raise SettingsError("OUTPUT_PATH and its kin name one topic's paths: choose the topic with KAFKA_TOPIC")
@@ -224,10 +262,21 @@ def _validated(values: dict[str, Any], source: str, environ: Mapping[str, str]) 
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(f"{source}: {_first_problem(error)}") from None
+        where, text = first_problem(error, Settings, hidden=_NOT_IN_FILES, beside=["lake"])
+        raise SettingsError(f"{_variable_of(where, environ) or source}: {text}") from None
     if settings.schema_registry is None:
         return settings
     return settings.model_copy(update={"registry_secrets": settings.schema_registry.secrets(environ)})
+
+
+def _variable_of(where: str, environ: Mapping[str, str]) -> str | None:
+    """The environment variable that the setting at `where` came from."""
+    if where == "topics.0.name" and environ.get("KAFKA_TOPIC"):
+        return "KAFKA_TOPIC"
+    for variable, (section, key) in _ENVIRONMENT.items():
+        if environ.get(variable) and where == (f"{section}.{key}" if section else key):
+            return variable
+    return None
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -239,30 +288,6 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in ours and not name.startswith("AWS_")}
 
 
-def _config_path(environ: Mapping[str, str], config: Path | None, cwd: Path) -> Path | None:
-    named = config or (Path(environ["LINEAGE_CONFIG"]) if environ.get("LINEAGE_CONFIG") else None)
-    if named is not None:
-        if not (cwd / named).is_file():
-            raise SettingsError(f"the settings file {named} does not exist: check --config or LINEAGE_CONFIG")
-        return cwd / named
-    # an environment that names a cluster, a topic or a place means another pipeline than the embedded one
-    elsewhere = [name for name, (section, _) in _ENVIRONMENT.items() if section and environ.get(name)]
-    embedded = () if elsewhere or environ.get("KAFKA_TOPIC") else (EMBEDDED_CONFIG,)
-    return next((cwd / path for path in (Path(CONFIG_NAME), *embedded) if (cwd / path).is_file()), None)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise SettingsError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: this is no settings file")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:300]}") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path} must hold a mapping such as `topics: [...]`, not {type(content).__name__}")
-    return content
-
-
 def _topic(raw: dict[str, Any], lake: str, overrides: dict[str, str], base: Path) -> dict[str, Any]:
     defaults = {
         "output": "output",
@@ -271,50 +296,21 @@ def _topic(raw: dict[str, Any], lake: str, overrides: dict[str, str], base: Path
         "audit": "audit",
         "checkpoints": "checkpoints",
     }
-    given = raw.get("paths") or {}
+    given = {} if raw.get("paths") is None else raw["paths"]
     if not isinstance(given, dict):
         raise SettingsError(
             f"topic {raw.get('name')!r}: `paths` must be a mapping, such as {{offset_index: s3://other/place}}"
         )
-    paths = {**{key: f"{lake}/{folder}" for key, folder in defaults.items()}, **given, **overrides}
+    paths = {**{key: f"{lake.rstrip('/')}/{folder}" for key, folder in defaults.items()}, **given, **overrides}
     files = {key: (base / str(raw[key])).resolve() for key in ("schema", "key_schema") if raw.get(key)}
     return {**raw, **files, "paths": paths}
 
 
 def _kafka(raw: Any, environ: Mapping[str, str]) -> dict[str, Any]:
+    raw = {} if raw is None else raw
     if not isinstance(raw, dict) or "references" in raw:
         raise SettingsError("`kafka` must be a mapping such as {bootstrap_servers: broker:9092}")
-    properties = raw.get("properties") or {}
+    properties = {} if raw.get("properties") is None else raw["properties"]
     resolved = resolved_properties(properties, environ)
     references = frozenset(key for key, value in properties.items() if isinstance(value, dict))
     return {**raw, "properties": resolved, "references": references}
-
-
-def _first_problem(error: ValidationError) -> str:
-    """One sentence for the first problem; input values are left out, since they may be secrets."""
-    problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key `{where}`{_nearest(str(problem['loc'][-1]), _known_keys(problem['loc'][:-1]))}"
-    return f"`{where}`: {problem['msg'].removeprefix('Value error, ')}"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {
-        "kafka": KafkaSettings,
-        "schema_registry": RegistrySettings,
-        "topics": TopicSettings,
-        "paths": Paths,
-        "retention": Retention,
-        "audit": AuditPlan,
-        "lake_files": LakeFiles,
-    }
-    names = [part for part in location if isinstance(part, str)]
-    model = models.get(names[-1], Settings) if names else Settings
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    return [*(set(known) - _NOT_IN_FILES), "lake"] if model is Settings else known
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f": did you mean `{near[0]}`?" if near else f"; known: {', '.join(known)}" if known else ""

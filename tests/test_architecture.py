@@ -54,6 +54,8 @@ LAYERS = {
         "lineage_pipeline.record_settings",
         "lineage_pipeline.registry_settings",
         "lineage_pipeline.secret_reference",
+        "lineage_pipeline.settings_file",
+        "lineage_pipeline.settings_problem",
     ),
     "lineage_pipeline/errors.py": (),
 }

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lineage_pipeline.errors import SettingsError
-from lineage_pipeline.settings import MAX_CONFIG_BYTES, Settings, load_settings, without_settings
+from lineage_pipeline.settings import Settings, load_settings, without_settings
+from lineage_pipeline.settings_file import MAX_CONFIG_BYTES
 
 
 def write(folder: Path, text: str, name: str = "lineage.yaml") -> Path:
@@ -130,7 +131,7 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
         ("topics: [{name: a}, {name: a}]", "twice"),
         ("kafka: {properties: [a]}", "kafka.properties must be a mapping"),
         ("kafka: localhost", "kafka"),
-        ("rate_per_sec: 0", "`rate_per_sec`: Input should be greater than 0"),
+        ("rate_per_sec: 0", "`rate_per_sec` is 0: Input should be greater than 0"),
         ("rate_per_sec: .inf", "`rate_per_sec`"),
         ("rate_per_sec: .nan", "`rate_per_sec`"),
         ("checkpoint_interval: 0", "`checkpoint_interval`"),
@@ -142,11 +143,77 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
         ("topics: [{name: a, settle: 0}]", "`topics.0.settle`"),
         ("topics: [{name: a, audit: {books: [sales]}}]", "`topics.0.audit.books.0`"),
         ("topics: [{name: a, audit: {every: 1}}]", "`topics.0.audit.every`"),
+        ("topics: []", "`topics` must be a list of mappings"),
+        ("topics:", "`topics` must be a list of mappings"),
+        ("topics: {}", "`topics` must be a list of mappings"),
+        ("topics: [{name: a}]\nlake: /x\ntopics: [{name: b}]", "the key `topics` stands there twice"),
+        ("topics: [{name: a, name: b}]", "the key `name` stands there twice"),
+        ("lake:", "`lake` must be s3://bucket, file:///dir or a plain directory, not None"),
+        ("lake: ' '", "`lake` must be"),
+        ("lake: [a]", "`lake` must be"),
+        ("kafka: []", "`kafka` must be a mapping"),
+        ("kafka: {bootstrap_servers: ' '}", "`kafka.bootstrap_servers`: ' ' is blank"),
+        ("kafka: {properties: {a: [1]}}", "kafka.properties.a must be one value, not a list"),
+        ("kafka: {properties: {a: }}", "kafka.properties.a must be one value, not nothing"),
+        ("kafka: {properties: {a: {env: A, file: B}}}", "kafka.properties.a needs `env: NAME` or `file: PATH`"),
+        ("checkpoint_interval: 1e308", "`checkpoint_interval` is '1e308': Input should be less than"),
+        ("topics: [{name: a, settle: 99999999999999999999}]", "`topics.0.settle` is 99999999999999999999: "),
+        ("topics: [{name: a, max_delay: 99999999999999999999}]", "`topics.0.max_delay` is 99999999999999999999: "),
+        ("topics: [{name: a, retention: {data_days: 99999999}}]", "`topics.0.retention.data_days` is 99999999: "),
+        ("topics: [{name: a, baseline: {0: 9223372036854775807}}]", "an offset for each partition"),
+        ("topics: [{name: a, baseline: {2147483648: 0}}]", "an offset for each partition"),
+        ("topics: [{name: a, baseline: {x: 0}}]", "`topics.0.baseline`: write `earliest`, `seeded` or an offset"),
+        ("topics: [{name: a, group: ''}]", "`topics.0.group`: '' is blank"),
+        ("topics: [{name: a, owners: [streaming]}]", "'streaming' is no owner: write an e-mail address, or team:NAME"),
+        ("topics: [{name: a, paths: {output: ''}}]", "`topics.0.paths.output`: '' is blank"),
+        ("topics: [{name: a, audit: {books: []}}]", "[] lacks the index"),
+        ("topics: [{name: a, audit: {books: [broker]}}]", "[broker] lacks the index, by which every audit goes"),
+        ("topics: [{name: a, audit: {every: 99999999999}}]", "`topics.0.audit.every` is 99999999999: "),
+        ("topics: [{name: a, lake_files: {every: 99999999999}}]", "`topics.0.lake_files.every` is 99999999999: "),
+        ("topics: [{name: a, lake_files: {evry: 60}}]", "did you mean `every`?"),
         ("!!python/object/apply:os.system ['true']", "cannot be read as YAML"),
     ],
 )
 def test_nonsense_is_refused_in_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     assert words in refused(tmp_path, text)
+
+
+def test_a_merged_mapping_may_set_a_key_anew(tmp_path: Path) -> None:
+    text = "topics: [&a {name: a, settle: 5, group: g}, &b {<<: *a, name: b}, {<<: *b, name: c, settle: 6}]"
+    topics = loaded(tmp_path, text).topics
+    assert [(one.name, one.settle, one.group) for one in topics] == [
+        ("a", 5, "g"),
+        ("b", 5, "g"),
+        ("c", 6, "g"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("RATE_PER_SEC", "60s", "`rate_per_sec` is '60s'"),
+        ("CHECKPOINT_INTERVAL", "-1", "`checkpoint_interval` is '-1'"),
+        ("KAFKA_BOOTSTRAP_SERVERS", " ", "`kafka.bootstrap_servers`: ' ' is blank"),
+        ("KAFKA_TOPIC", "a b", "`topics.0.name`: 'a b' is not a Kafka topic name"),
+    ],
+)
+def test_a_bad_variable_is_named_though_there_is_a_settings_file(
+    tmp_path: Path, name: str, value: str, where: str
+) -> None:
+    said = refused(tmp_path, "rate_per_sec: 1\ncheckpoint_interval: 1", **{name: value})
+    assert said.startswith(f"{name}: {where}")
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("kind", ["directory", "link to nothing"])
+def test_a_settings_file_that_is_none_is_never_passed_over(tmp_path: Path, kind: str, by_name: bool) -> None:
+    path = tmp_path / "lineage.yaml"
+    if kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(SettingsError, match=r"lineage\.yaml is (no file|a link to nothing): remove it"):
+        load_settings({}, path if by_name else None, cwd=tmp_path)
 
 
 def test_an_empty_file_is_refused_rather_than_taken_for_the_defaults(tmp_path: Path) -> None:

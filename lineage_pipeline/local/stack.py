@@ -29,7 +29,8 @@ from lineage_pipeline.local.ports import free_ports
 from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from lineage_pipeline.local.state_lock import StateLock
 from lineage_pipeline.local.topics import create_topic, partition_count
-from lineage_pipeline.settings import EMBEDDED_CONFIG, Settings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.settings_file import EMBEDDED_CONFIG
 
 STATE_DIRECTORY = EMBEDDED_CONFIG.parent
 TOPIC = "lineage-input"

@@ -325,7 +325,13 @@ def test_apprise_sends_to_the_services_it_knows(platform: Platform):
 @pytest.mark.parametrize(
     ("alerts", "said"),
     [
-        ({"chanels": []}, "alerts.chanels"),
+        ({"chanels": []}, r"unknown key `alerts\.chanels`: did you mean `channels`\?"),
+        ({"channels": [HOOK | {"level": []}]}, r"unknown key `alerts\.channels\.0\.level`: did you mean `levels`\?"),
+        (
+            {"channels": [HOOK | {"webhook": {"envv": "X"}}]},
+            r"`alerts\.channels\.0\.webhook\.envv`: did you mean `env`\?",
+        ),
+        ({"remind_after": 1e300}, r"`alerts\.remind_after` is 1e\+300: Input should be less"),
         ({"channels": [{"name": "x"}]}, "needs either `webhook` or `apprise`"),
         ({"channels": [{"name": "x", "webhook": "https://secret.example"}]}, "alerts.channels.0.webhook"),
         ({"channels": [HOOK, HOOK]}, "the same name"),
