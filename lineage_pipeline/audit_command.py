@@ -23,6 +23,7 @@ from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.remembering import LATEST, ToldBaseline
 from lineage_pipeline.render_audit import render_audit
+from lineage_pipeline.render_progress import looking_at_files
 from lineage_pipeline.report_page import drawn_page
 from lineage_pipeline.settings import Settings, load_settings
 
@@ -55,7 +56,8 @@ def audit_command(**options: Any) -> None:
     books = [book.strip() for book in options["books"].split(",") if book.strip()]
     request = _planned(audit_request(settings, chosen, books), options)
     page = _page_place(options["html"], settings) if options["html"] else None
-    report = audit_twice(request, _now, _wait) if options["wait"] else audit_topic(request, _now)
+    with looking_at_files(request) as shown:
+        report = audit_twice(shown, _now, _wait) if options["wait"] else audit_topic(shown, _now)
     if options["as_json"]:
         click.echo(json.dumps(report.to_json()))
     else:
@@ -78,7 +80,7 @@ def _page_place(file: str, settings: Settings) -> tuple[ObjectStore, str]:
     """The store and the key of `--html`. Raises UsageError when there is no such directory, before anything is read."""
     folder, _, name = file.rpartition("/")
     store = open_store(folder or ("/" if file.startswith("/") else "."), settings.aws)
-    if not name or ("://" not in folder and not Path(folder or ".").is_dir()):
+    if not name or ("://" not in folder and (not Path(folder or ".").is_dir() or Path(file).is_dir())):
         raise UsageError(f"--html {file!r} names no file in a directory that exists: create it first")
     return store, name
 

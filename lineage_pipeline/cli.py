@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import sys
 import traceback
@@ -54,18 +55,52 @@ class _LazyGroup(click.Group):
         module, attribute = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), attribute)
         _accept_config(command)
+        for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+            _refuse_no_value(one)
         return command
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Parse; `--help` and `--version` write here already."""
+        with _told_whole():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What nobody could be told is no verdict: click and Rich would exit with 1, a loss."""
-        try:
+        """Run the command."""
+        with _told_whole():
             return super().invoke(ctx)
-        except (BrokenPipeError, SystemExit):  # no command of ours leaves by SystemExit, but Rich does on a closed pipe
-            raise OutputError("whoever read the output went away before its end: run again") from None
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
-                raise OutputError(f"the output could not be written ({error.strerror}): look after the disk") from None
+
+
+@contextmanager
+def _told_whole() -> Iterator[None]:
+    """What nobody could be told is no verdict: click and Rich would exit with 1, a loss. Raises OutputError."""
+    try:
+        try:
+            yield
+        except click.exceptions.Exit:
+            sys.stdout.flush()
             raise
+        sys.stdout.flush()  # not at the interpreter's end, when nothing can be said of it any more
+    except (BrokenPipeError, SystemExit):  # no command of ours leaves by SystemExit, but Rich does on a closed pipe
+        raise OutputError("whoever read the output went away before its end: run again") from None
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
+            raise OutputError(f"the output could not be written ({error.strerror}): look after the disk") from None
+        raise
+
+
+def _refuse_no_value(command: click.Command) -> None:
+    """`--topic "$TOPIC"` with an unset variable means no topic, not the one that happens to be configured."""
+    for parameter in command.params:
+        if parameter.callback is None and not isinstance(parameter.type, click.types.BoolParamType):
+            parameter.callback = _some_value
+
+
+def _some_value(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    if isinstance(value, (str, Path)) and (not str(value).strip() or value == Path()):
+        raise click.BadParameter("it is empty: give a value, or leave it out")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not finite: give a number")
+    return value
 
 
 def _accept_config(command: click.Command) -> None:
@@ -122,6 +157,7 @@ def main() -> None:
 
     A defect is shown whole, with exit code 4: Python's own 1 would be taken for a loss.
     """
+    _open_standard_streams()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         sys.exit(lineage(standalone_mode=False))
@@ -139,3 +175,12 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - whatever it is, it is no verdict
         traceback.print_exc()
         sys.exit(LineageError.exit_code)
+
+
+def _open_standard_streams() -> None:
+    """Who closed stdout (`>&-`) wants the exit code alone; and the next file to be opened must not get its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stdin, stdout, stderr
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")

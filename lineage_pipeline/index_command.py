@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lineage_pipeline.audit_topic import AuditRequest, audit_request
-from lineage_pipeline.books.lake_book import Progress as Tell
+from lineage_pipeline.audit_topic import audit_request
 from lineage_pipeline.core.offsets import RangeSet
 from lineage_pipeline.rebuild_index import RebuildPlan, plan_rebuild, write_rebuild
+from lineage_pipeline.render_progress import looking_at_files
 from lineage_pipeline.settings import load_settings
 
 _TOLD = 20  # index files or ranges that are listed one by one
@@ -45,10 +41,8 @@ def rebuild_command(topic: str | None, *, execute_it: bool, tail: bool, as_json:
     """
     settings = load_settings(os.environ)
     request = audit_request(settings, settings.topic(topic), ["index", "lake"])
-    console = Console(stderr=True, highlight=False, markup=False)
-    with _progress(console, "looking at files") as tell:
-        assert request.lake is not None
-        plan = plan_rebuild(_told(request, tell), _now, tail=tail)
+    with looking_at_files(request) as shown:
+        plan = plan_rebuild(shown, _now, tail=tail)
     if execute_it:
         write_rebuild(request, plan)
     if as_json:
@@ -58,18 +52,6 @@ def rebuild_command(topic: str | None, *, execute_it: bool, tail: bool, as_json:
     for problem in plan.problems:
         click.echo(f"problem: {problem}", err=True)
     click.get_current_context().exit(plan.exit_code)
-
-
-def _told(request: AuditRequest, tell: Tell) -> AuditRequest:
-    return request if request.lake is None else replace(request, lake=replace(request.lake, progress=tell))
-
-
-@contextmanager
-def _progress(console: Console, what: str) -> Iterator[Tell]:
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print(plan: RebuildPlan, *, executed: bool) -> None:

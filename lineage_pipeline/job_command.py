@@ -34,7 +34,10 @@ _LEAVE_SECONDS = 10.0
 
 @click.group("job")
 def job_command() -> None:
-    """The PyFlink job that moves one topic into the lake and writes its offset index."""
+    """The PyFlink job that moves one topic into the lake and writes its offset index.
+
+    Example: lineage job run --topic lineage-input
+    """
 
 
 @job_command.command("run")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
@@ -62,7 +63,12 @@ class LakeSql:
             else:
                 self.empty[view] = path
                 source = f"(SELECT {_EMPTY[view]} WHERE false)"
-            self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {source}")
+            try:
+                self._connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {source}")
+            except duckdb.Error as error:
+                raise StoreError(
+                    f"the view {view} cannot be made, {_first_line(error)}: `lineage audit` names files that are broken"
+                ) from None
         for view in DEDUPLICATED:
             self._connection.execute(f"CREATE VIEW {view}_deduplicated AS {deduplicated_query(view)}")
         self._connection.execute(f"CREATE VIEW quarantine_open AS {OPEN_QUERY}")
@@ -76,11 +82,22 @@ class LakeSql:
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {error}") from None
 
+    def rows(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]] | None:
+        """Columns and rows of the last statement, None when it has none. Raises UsageError with DuckDB's own words."""
+        relation = self.query(sql)
+        if relation is None:
+            return None
+        try:
+            return list(relation.columns), relation.fetchall()
+        except duckdb.IOException as error:
+            raise StoreError(f"a file could not be read: {error}") from None
+        except duckdb.Error as error:  # much is found out only when rows are computed
+            raise UsageError(f"the query failed: {error}") from None
+
     def value(self, sql: str) -> int:
         """The single integer a query gives; NULL (a sum over nothing) is 0."""
-        relation = self.query(sql)
-        rows = [] if relation is None else relation.fetchall()
-        return int(rows[0][0] or 0) if rows else 0
+        found = self.rows(sql)
+        return int(found[1][0][0] or 0) if found and found[1] else 0
 
     def close(self) -> None:
         """Release the connection."""
@@ -114,3 +131,7 @@ def _files(store: ObjectStore, topic: str) -> list[str]:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from lineage_pipeline.audit_topic import audit_request
+from lineage_pipeline.audit_topic import AuditRequest, audit_request
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_END, MAX_OFFSET, OffsetRange
 from lineage_pipeline.lake_request import has_data
 from lineage_pipeline.locate import Location, Locator
 from lineage_pipeline.locate_range import Span, first_record_from, locate_range, not_found_from
+from lineage_pipeline.render_progress import looking_at_files
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 
 _TOLD = 40
@@ -39,7 +40,8 @@ def locate_command(**options: Any) -> None:
     """
     settings = load_settings(os.environ)
     topic = settings.topic(options["topic"])
-    locator = Locator(_request(settings, topic), datetime.now(timezone.utc))
+    request = click.get_current_context().with_resource(looking_at_files(_request(settings, topic)))
+    locator = Locator(request, datetime.now(timezone.utc))
     partition, offset, end = options["partition"], options["offset"], options["end"]
     if (offset is None) == (options["timestamp"] is None):
         raise click.UsageError("give either OFFSET or --timestamp, such as: lineage locate 9 1909")
@@ -61,7 +63,7 @@ def locate_command(**options: Any) -> None:
     _finish(location.exit_code, (*unread, *location.problems))
 
 
-def _request(settings: Settings, topic: TopicSettings) -> Any:
+def _request(settings: Settings, topic: TopicSettings) -> AuditRequest:
     """By index and lake; by the index alone where nobody chose a place for data files."""
     return audit_request(settings, topic, ["index", "lake"] if has_data(topic) else ["index"])
 

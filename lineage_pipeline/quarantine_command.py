@@ -109,6 +109,8 @@ def replay_command(**options: Any) -> None:
     index, book = _request(settings, topic, options)
     stdout = Console(stderr=True, highlight=False, markup=False) if options["as_json"] else _stdout()
     if options["history"]:
+        if options["as_json"]:
+            raise click.UsageError("--history is for people: leave --json out")
         log = ReplayLog(index, topic.name)
         render_replays(log.claims(), log.notes(), stdout)
         return

@@ -26,6 +26,7 @@ from lineage_pipeline.errors import LineageError, UsageError
 from lineage_pipeline.lake_request import has_data, has_quarantine
 from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.render_audit import render_audit
+from lineage_pipeline.render_progress import looking_at_files
 from lineage_pipeline.render_repair import render_history, render_outcome, render_plan
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake
@@ -59,12 +60,15 @@ def repair_command(**options: Any) -> None:
     stderr, stdout = Console(stderr=True, highlight=False, markup=False), _stdout()
 
     if options["history"]:
+        if options["as_json"]:
+            raise click.UsageError("--history is for people: leave --json out")
         log = RepairLog(request.lake.offset_index, chosen.name)
         render_history(log.claims(), log.notes(), stdout)
         return
 
     def look() -> AuditReport:
-        return audit_twice(request.audit, _now, _wait) if options["wait"] else audit_topic(request.audit, _now)
+        with looking_at_files(request.audit) as shown:
+            return audit_twice(shown, _now, _wait) if options["wait"] else audit_topic(shown, _now)
 
     prepared = prepare(request, look)
     plain = stderr if options["as_json"] else stdout

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from typing import Any
 
 import click
 
+from lineage_pipeline.errors import UsageError
 from lineage_pipeline.lake_sql import QUERIES, LakeSql, named_query
 from lineage_pipeline.settings import load_settings
 
@@ -34,16 +36,35 @@ def sql_command(query: str | None, named: str | None, topic: str | None, as_json
     lake = LakeSql(settings, settings.topic(topic))
     for view, path in lake.empty.items():
         click.echo(f"note: {view} has no files at {path}", err=True)
-    relation = lake.query(query or named_query(str(named)))
-    if relation is None:
+    found = lake.rows(query if query is not None else named_query(str(named)))
+    if found is None:
         return
-    columns, rows = relation.columns, relation.fetchall()
+    columns, rows = found
     if as_json:
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=_plain))
+        _write_json(columns, rows)
     elif as_csv:
         _write_csv(columns, rows)
     else:
         _write_table(columns, rows)
+
+
+def _write_json(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise UsageError(f"column {twice[0]!r} is there twice, and a JSON object has a name once: use AS, or --csv")
+    listed = [dict(zip(columns, map(_in_json, row), strict=True)) for row in rows]
+    click.echo(json.dumps(listed, default=_plain, allow_nan=False))
+
+
+def _in_json(value: Any) -> Any:
+    """The value with texts for the numbers that JSON lacks: NaN and the infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else _plain(key): _in_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_in_json(one) for one in value]
+    return value
 
 
 def _write_csv(columns: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 from lineage_pipeline.cli import lineage
 from tests.books.index_files import day, parquet, put
 from tests.books.index_files import run as rows
+from tests.books.lake_tables import data_file, hour, span
 
 
 def run(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -97,6 +100,78 @@ def test_an_unknown_topic_among_several_is_a_usage_error(tmp_path: Path) -> None
     assert "did you mean `orders`" in done.stderr
 
 
+def every_group() -> list[str]:
+    context = click.Context(lineage)
+    named = {name: lineage.get_command(context, name) for name in lineage.list_commands(context)}
+    return [name for name, command in named.items() if isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize("name", every_group())
+def test_every_group_has_an_example_too(name: str) -> None:
+    done = CliRunner().invoke(lineage, [name, "--help"])
+    assert "Example: lineage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("audit", "--topic", ""),
+        ("audit", "--topic", " "),
+        ("audit", "--baseline", ""),
+        ("audit", "--html", ""),
+        ("audit", "--books", ""),
+        ("accept", "0", "1", "2", "--reason", "x", "--author", ""),
+        ("accept", "0", "1", "2", "--reason", ""),
+        ("quarantine", "--class", ""),
+        ("quarantine", "replay", "--topic", ""),
+        ("metrics", "--listen", ""),
+        ("metrics", "--output", ""),
+        ("sql", ""),
+        ("produce", "--topic", ""),
+        ("prepare", "--wait", "nan"),
+        ("job", "run", "--state-ttl", "nan"),
+        ("job", "run", "--state-ttl", "inf"),
+        ("produce", "--poison", "nan"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_and_nothing_else_is_done(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(lineage, words)
+    assert done.exit_code == 2
+    assert "is empty: give a value" in done.stderr or "is not finite" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("words", ["--help", "sql --csv 'FROM range(9)'"])
+@pytest.mark.parametrize("output", ["> /dev/full", "| true; exit ${PIPESTATUS[0]}"])
+def test_what_nobody_could_read_ends_with_4_whatever_was_asked(tmp_path: Path, words: str, output: str) -> None:
+    done = in_bash(f"{words} {output}", tmp_path)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "lineage: " in done.stderr
+
+
+@pytest.mark.parametrize("words", ["audit --books index", "sql 'FROM range(9)'", "job plan --columns"])
+def test_a_closed_stdout_leaves_the_exit_code(tmp_path: Path, words: str) -> None:
+    put(tmp_path / "offset-index", day("lineage-input", "p"), parquet([rows(0, 0, 20)]))
+    done = in_bash(f"{words} >&-", tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+def test_a_page_that_would_be_a_directory_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    done = run("audit", "--books", "index", "--html", "pages", cwd=tmp_path, **lake(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--html 'pages' names no file" in done.stderr
+
+
+def in_bash(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m lineage_pipeline {words}"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **lake(folder)}
+    return subprocess.run(
+        ["/bin/bash", "-c", command], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
 @pytest.mark.parametrize("how", ["--json", ""])
 @pytest.mark.parametrize("lost", [0, 1])
 @pytest.mark.parametrize("output", ["> /dev/full", "| true; exit ${PIPESTATUS[0]}"])
@@ -113,6 +188,52 @@ def test_a_bad_query_is_a_usage_error_in_duckdbs_words(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "syntax error" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("query", ["SELECT CAST('a' AS INT)", "SELECT error('no')"])
+def test_a_query_that_fails_while_it_runs_is_a_usage_error_too(tmp_path: Path, query: str) -> None:
+    done = run("sql", query, cwd=tmp_path, **lake(tmp_path))
+    assert done.returncode == 2
+    assert "the query failed: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sql_over_a_broken_file_names_it_and_says_who_judges_it(tmp_path: Path) -> None:
+    put(tmp_path / "offset-index", day("lineage-input", "p"), b"PAR1 nothing of the kind PAR1")
+    done = run("sql", "FROM data", cwd=tmp_path, **lake(tmp_path))
+    assert done.returncode == 4
+    assert "the view offset_index cannot be made" in done.stderr
+    assert "dt=2026-11-22/p" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_json_of_sql_is_json_whatever_the_values_are(tmp_path: Path) -> None:
+    query = "SELECT 'nan'::DOUBLE AS a, ['inf'::DOUBLE, 1.5::DOUBLE] AS b, {'x': '-inf'::FLOAT} AS c, 'z'::BLOB AS d"
+    done = run("sql", query, "--json", cwd=tmp_path, **lake(tmp_path))
+    told = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert told == [{"a": "nan", "b": ["inf", 1.5], "c": {"x": "-inf"}, "d": "7a"}]
+
+
+def test_json_of_sql_loses_no_column_of_the_same_name(tmp_path: Path) -> None:
+    done = run("sql", "SELECT 1 AS a, 2 AS a", "--json", cwd=tmp_path, **lake(tmp_path))
+    assert done.returncode == 2
+    assert "column 'a' is there twice" in done.stderr
+
+
+def test_long_work_is_shown_at_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
+    put(tmp_path / "offset-index", day("lineage-input", "p"), parquet([rows(0, 0, 10)]))
+    put(tmp_path / "output", hour("lineage-input", "p"), data_file(span(0, 0, 10)))
+    words = [sys.executable, "-m", "lineage_pipeline", "audit", "--books", "index,lake", "--json"]
+    ours, theirs = pty.openpty()
+    environ = {"PATH": "/usr/bin:/bin", "TERM": "xterm", **lake(tmp_path)}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=theirs, check=False, timeout=120
+    )
+    os.close(theirs)
+    assert b"looking at files" in os.read(ours, 100_000)
+    os.close(ours)
+    assert json.loads(done.stdout)["verdict"] == "complete"
+    assert run(*words[3:], cwd=tmp_path, **lake(tmp_path)).stderr == ""
 
 
 def test_sql_says_which_tables_have_no_files(tmp_path: Path) -> None:
