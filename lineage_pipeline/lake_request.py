@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lineage_pipeline.books.index_store import shares
 from lineage_pipeline.books.lake_book import LakeBook, LakeBudget, Progress
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.books.replay_log import ReplayLog
@@ -33,9 +34,9 @@ def lake_book(
 def lake_layout(settings: Settings, topic: TopicSettings) -> LakeLayout:
     """How the topic's files are named and read. Raises SettingsError."""
     files = topic.lake_files
-    places = [(one.paths.output, one.paths.quarantine) for one in settings.topics if one.name != topic.name]
-    mine = {topic.paths.output.rstrip("/"), topic.paths.quarantine.rstrip("/")}
-    shared = any(place.rstrip("/") in mine for pair in places for place in pair)
+    others = [one.paths for one in settings.topics if one.name != topic.name]
+    places = [place for one in others for place in (one.output, one.quarantine)]
+    shared = any(shares(place, places) for place in (topic.paths.output, topic.paths.quarantine))
     return LakeLayout(
         topic=topic.name,
         sole=not shared,

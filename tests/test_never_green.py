@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lineage_pipeline.audit_topic import audit_topic
+from lineage_pipeline.audit_topic import audit_request, audit_topic
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
 from lineage_pipeline.core.ledger_events import GapAccepted
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
 from lineage_pipeline.remembering import ToldBaseline
-from tests.books.index_files import parquet, run
+from lineage_pipeline.settings import load_settings
+from tests.books.index_files import ORIGINAL_SCHEMA, parquet, run
+from tests.books.index_files import put as place
+from tests.books.lake_tables import data_file, span
 from tests.books.model_broker import ModelPartition
 from tests.test_remembering import SETTLE, TOPIC, Lake, shown
+
+MORNING = datetime(2026, 11, 24, 6, tzinfo=timezone.utc)
 
 
 @pytest.fixture
@@ -198,3 +206,48 @@ def test_a_person_who_begins_anew_means_the_topic_that_the_broker_has(lake: Lake
     assert shown(lake.audit()) == [("[0, 10)", "unknown", "incarnation")]
     report = lake.audit(told=ToldBaseline({}))
     assert (report.verdict, report.totals["pending"], shown(report)) == ("undetermined", 10, [])
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "whose"),
+    [
+        ("{}/index", "{}/index/", "nobody's"),
+        ("{}/index", "file://{}/index", "nobody's"),
+        ("{}/index", "{}/linked", "nobody's"),
+        ("{}/index", "{}/index/of-b", "nobody's"),
+        ("index", "{}/index", "nobody's"),
+        ("{}/index", "{}", "mine"),
+        ("{}/index", "{}/index/kafka_topic=b", "mine"),
+        ("{}/index", "{}/index-of-b", "mine"),
+    ],
+)
+def test_rows_of_a_path_that_another_topic_has_by_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: str, other: str, whose: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place(tmp_path / "index", "flat", parquet([run(0, 0, 10)], ORIGINAL_SCHEMA))
+    place(tmp_path / "output", "flat", data_file(span(0, 0, 10)))
+    (tmp_path / "linked").symlink_to("index")
+    topics = [
+        {"name": name, "paths": {"offset_index": where.format(tmp_path), "output": where.format(tmp_path) + "-data"}}
+        for name, where in (("a", mine), ("b", other))
+    ]
+    (tmp_path / "lineage.yaml").write_text(json.dumps({"lake": str(tmp_path / "lake"), "topics": topics}))
+    report = audit_topic(audit_request(load_settings({}), load_settings({}).topic("a"), ["index"]), lambda: MORNING)
+    assert report.verdict == ("complete" if whose == "mine" else "undetermined")
+    assert [("several topics share" in one) for one in report.problems] == [True] * (whose == "nobody's")
+
+
+@pytest.mark.parametrize("other", ["{}/output/", "file://{}/output", "{}/output/of-b"])
+def test_data_files_of_a_path_that_another_topic_has_by_another_name(tmp_path: Path, other: str) -> None:
+    place(tmp_path / "index", "kafka_topic=a/dt=2026-11-22/x", parquet([run(0, 0, 10)]))
+    place(tmp_path / "output", "flat", data_file(span(0, 0, 10)))
+    topics = [
+        {"name": "a", "paths": {"offset_index": f"{tmp_path}/index", "output": f"{tmp_path}/output"}},
+        {"name": "b", "paths": {"output": other.format(tmp_path)}},
+    ]
+    (tmp_path / "lineage.yaml").write_text(json.dumps({"lake": str(tmp_path / "lake"), "topics": topics}))
+    settings = load_settings({}, cwd=tmp_path)
+    report = audit_topic(audit_request(settings, settings.topic("a"), ["index", "lake"]), lambda: MORNING)
+    assert report.verdict == "undetermined"
+    assert any("several topics share" in one for one in report.problems)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -99,6 +100,15 @@ def open_store(uri: str, aws: Mapping[str, SecretStr]) -> ObjectStore:
     return DirectoryStore(uri, uri)
 
 
+def below(place: str, other: str) -> tuple[str, ...] | None:
+    """The segments of the path by which `other` lies below `place`; () for the same place, None for none below it.
+
+    However the two are written: `file:///dir`, a relative directory, by a link, with a slash at the end.
+    """
+    above, inner = _segments(place), _segments(other)
+    return inner[len(above) :] if inner[: len(above)] == above else None
+
+
 def read_many(store: ObjectStore, keys: list[str]) -> Iterator[tuple[str, bytes | StoreError]]:
     """Every key with its bytes or with the error that reading it gave, in the order of `keys`.
 
@@ -142,6 +152,13 @@ def checked_key(key: str) -> str:
     if not key or any(segment in {"", ".", ".."} for segment in key.split("/")):
         raise StoreError(f"{key!r} is no key below a root: segments must not be empty, `.` or `..`")
     return key
+
+
+def _segments(uri: str) -> tuple[str, ...]:
+    parts = urlsplit(uri)
+    if parts.scheme in {"s3", "s3a"}:
+        return ("s3:", parts.netloc, *(one for one in unquote(parts.path).split("/") if one))
+    return Path(unquote(parts.path) if parts.scheme == "file" else uri).resolve().parts
 
 
 def _get(store: ObjectStore, key: str) -> bytes | StoreError:
