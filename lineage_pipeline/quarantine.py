@@ -6,12 +6,13 @@ from the claims and the manifest; objects that replays wrote after the newest au
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from lineage_pipeline.books.deployments import read_deployments
+from lineage_pipeline.books.index_store import IndexPath, read_index
 from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.lake_files import look_at
 from lineage_pipeline.books.lake_listing import list_table
@@ -93,6 +94,8 @@ def list_quarantine(request: QuarantineRequest, at: datetime) -> QuarantineListi
     objects = quarantine_files(request.book, request.selection, now)
     replayed = _replayed(request, now, at)
     counter, problems = ClassCounter(request.examples), list[str]()
+    if not objects and not quarantine_files(request.book, Selection(), TopicNow()):
+        problems += lacking_files(request.book, request.index, request.topic, replayed)
     for number, one in enumerate(objects, 1):
         try:
             for error_class, row in _rows(request, one, replayed):
@@ -124,6 +127,23 @@ def quarantine_files(book: LakeBook, selection: Selection, now: TopicNow) -> lis
         raise StoreError(listing.problem)
     since = max(selection.since or 0.0, now.since or 0.0)
     return sorted((one for one in listing.objects if one.modified >= since), key=lambda one: (one.modified, one.key))
+
+
+def lacking_files(book: LakeBook, index: ObjectStore, topic: str, replayed: Mapping[int, RangeSet]) -> list[str]:
+    """Why a quarantine without any file is no empty one, if so: by the index, which counts what went there.
+
+    What was `replayed` may have been tidied away.
+    """
+    said = read_index(IndexPath(index, topic))
+    counted = sum(one.quarantined for one in said.coverage.values())
+    counted -= sum(ranges.total for ranges in replayed.values())
+    where = f"no quarantine file of {topic} is at {book.tables['quarantine'].uri}"
+    if counted > 0:
+        return [f"{where}, but the index counts {counted} records there: check QUARANTINE_PATH"]
+    if said.problems or not said.files:
+        why = said.problems[0] if said.problems else f"no index file of {topic} is at {index.uri}"
+        return [f"{where}, and the index does not tell that nothing went there ({why}): check the topic and its paths"]
+    return []
 
 
 def claims_of(book: LakeBook, now: TopicNow) -> tuple[ReplayClaim, ...]:

@@ -26,7 +26,7 @@ from lineage_pipeline.core.repair_claim import Ranges
 from lineage_pipeline.core.replay_claim import ReplayClaim, claimed_offsets
 from lineage_pipeline.core.table_rows import RowMaker, TableRow
 from lineage_pipeline.errors import LakeFileError, StoreError
-from lineage_pipeline.quarantine import claims_of, read_topic_now
+from lineage_pipeline.quarantine import claims_of, lacking_files, read_topic_now
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int], None]  # called with the number of rows just decoded
@@ -202,7 +202,9 @@ def _obstacles(
     mine = {key for claim in claims for key in claim.object_keys()}  # broken ones are written anew
     others = reading.manifest.without(lambda one: one.listed.table == "data" and one.listed.key in mine)
     doubts = [*file_doubts(others, claimed_offsets(claims))[0], *reading.doubts]
-    for text in dict.fromkeys([*(one.text for one in doubts), *reading.problems]):
+    here = [one for one in reading.manifest.files if one.left is None and one.listed.table == "quarantine"]
+    lacking = [] if here else lacking_files(request.book, request.index, request.topic, claimed_offsets(claims))
+    for text in dict.fromkeys([*(one.text for one in doubts), *reading.problems, *lacking]):
         yield f"the evidence is not whole: {text}"
     data = [one for one in reading.manifest.files if one.listed.table == "data" and is_current(one, topic.since)]
     first = next((one.listed for one in data if one.fault is None and one.rows), None)

@@ -11,6 +11,10 @@ import yaml
 from click.testing import CliRunner, Result
 
 from lineage_pipeline.cli import lineage
+from tests.books.index_files import day, parquet
+from tests.books.index_files import put as place
+from tests.books.index_files import run as row
+from tests.books.lake_tables import data_file, hour, span
 from tests.repair_world import BAD, SCHEMA, TOPIC, RepairWorld, payload
 from tests.test_quarantine import BROKEN
 
@@ -108,3 +112,31 @@ def test_a_lake_that_others_laid_out_is_listed_and_not_replayed(lake: Path) -> N
     assert said(lake, "quarantine")["records"] == 4
     done = run(lake, "quarantine", "replay")
     assert "another writer laid out" in str(done.exception)
+
+
+@pytest.mark.parametrize("command", [("quarantine",), ("quarantine", "replay")])
+@pytest.mark.parametrize(
+    ("topic", "paths", "words"),
+    [
+        (TOPIC, {"quarantine": "nowhere"}, "but the index counts 4 records there: check QUARANTINE_PATH"),
+        (TOPIC, {"quarantine": "nowhere", "offset_index": "nowhere"}, "does not tell that nothing went there"),
+        ("order", {}, "no index file of order is at"),
+    ],
+)
+def test_a_quarantine_that_is_not_where_it_was_looked_for_is_no_empty_one(
+    lake: Path, command: tuple[str, ...], topic: str, paths: dict[str, str], words: str
+) -> None:
+    settings = yaml.safe_load((lake / "lineage.yaml").read_text(encoding="utf-8"))
+    settings["topics"][0] |= {"name": topic, "paths": {name: str(lake / path) for name, path in paths.items()}}
+    (lake / "lineage.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    done = run(lake, *command)
+    assert done.exit_code == 3, done.output
+    assert words in " ".join(done.output.split())
+
+
+def test_a_quarantine_that_is_empty_and_whose_index_says_so_is_one(lake: Path) -> None:
+    place(lake / "empty" / "offset-index", day(TOPIC, "p"), parquet([row(0, 0, 10)]))
+    place(lake / "empty" / "output", hour(TOPIC, "p"), data_file(span(0, 0, 10)))
+    settings = {"lake": str(lake / "empty"), "topics": [{"name": TOPIC, "schema": "right.avsc"}]}
+    (lake / "lineage.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert said(lake, "quarantine")["records"] == 0
