@@ -39,6 +39,7 @@ _COMMANDS = {
     "sql": ("lineage_pipeline.sql_command", "sql_command"),
     "verify": ("lineage_pipeline.verify_command", "verify_command"),
     "repair": ("lineage_pipeline.repair_command", "repair_command"),
+    "checkpoint": ("lineage_pipeline.checkpoint_command", "checkpoint_command"),
     "quarantine": ("lineage_pipeline.quarantine_command", "quarantine_command"),
 }
 

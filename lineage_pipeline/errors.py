@@ -14,6 +14,7 @@
     ├── IndexFileError                       one offset index file is malformed: it is refused whole
     ├── LakeFileError                        a data or quarantine file is broken, or does not tell its offsets
     ├── LedgerError                          what the auditor remembers is damaged or of another topic
+    ├── CheckpointError                      a Flink checkpoint or savepoint is damaged, or of a kind that is not read
     ├── RepairError                          a repair must not be carried out as it was planned
     ├── BrokerError                          Kafka could not be asked, refused, or gave a senseless answer
     │   └── UnknownTopicError                Kafka answered that the topic does not exist
@@ -94,6 +95,10 @@ class LakeFileError(LineageError):
 
 class LedgerError(LineageError):
     """The auditor's own memory is damaged, of a future version or of another topic."""
+
+
+class CheckpointError(LineageError):
+    """A checkpoint or savepoint of Flink is damaged, or of a kind that is not read here."""
 
 
 class RepairError(LineageError):

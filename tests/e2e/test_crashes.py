@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
+from collections import Counter
+from collections.abc import Collection
 
 import pytest
+from click.testing import CliRunner
 
+from lineage_pipeline.cli import lineage
 from tests.e2e.exactness import assert_exact
 from tests.e2e.pipeline import Pipeline
 
@@ -35,3 +40,24 @@ def test_three_kills_at_random_points_while_producing_lose_and_double_nothing(pi
     assert_exact(pipeline, produced)
     assert pipeline.rows("quarantine").num_rows == result.poisoned
     assert [one["reason"] for one in pipeline.deployments] == ["first", "restored", "restored", "restored"]
+    assert_positions(pipeline, produced)
+
+
+def assert_positions(pipeline: Pipeline, produced: Collection[tuple[int, int]]) -> None:
+    """`lineage checkpoint` of each checkpoint left: what restoring it would write again, counted in the lake's rows."""
+    paths = sorted((pipeline.lake / "checkpoints").rglob("_metadata"), key=lambda path: path.stat().st_mtime)
+    assert len(paths) >= 4  # one of each start at least
+    for path in paths:
+        done = CliRunner().invoke(lineage, ["checkpoint", str(path), "--json", "--config", str(pipeline.config)])
+        told = json.loads(done.stdout)
+        (topic,) = told["topics"]
+        again = {
+            one["partition"]: sum(part["end"] - part["start"] for part in one["repeats"]) for one in topic["partitions"]
+        }
+        positions = {one["partition"]: one["position"] for one in topic["partitions"]}
+        counted = Counter(partition for partition, offset in produced if offset >= (positions[partition] or 0))
+        assert again == {partition: counted[partition] for partition in again}
+        assert all(one["skips"] == [] for one in topic["partitions"])
+        assert (done.exit_code, told["exact"]) == ((1, False) if counted else (0, True))
+        assert told["writer"] in {one["writer"] for one in pipeline.deployments}
+    assert not counted  # the savepoint is the newest
