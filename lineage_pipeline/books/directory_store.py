@@ -124,6 +124,8 @@ class DirectoryStore:
         for entry in found:
             if not hidden and is_hidden(entry.name):
                 continue
+            if not entry.name.isprintable() and not _is_utf8(entry.name):
+                raise StoreError(f"{self.uri}: the name {entry.name!r} in {prefix or './'} is not UTF-8: rename it")
             try:
                 status = entry.stat()
             except FileNotFoundError:
@@ -142,6 +144,15 @@ class DirectoryStore:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO}:
             remedy = "check the disk"
         return StoreError(f"{where} cannot be {verb} ({reason}): {remedy}")
+
+
+def _is_utf8(name: str) -> bool:
+    """Python has what is none as lone surrogates: nothing of such a name could be kept or told."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _tag(status: os.stat_result) -> str:

@@ -80,6 +80,18 @@ def test_links_to_directories_are_followed(store: ObjectStore, tmp_path: Path) -
     assert keys(store) == ["a/f"]
 
 
+def test_a_name_that_is_not_utf_8_fails_the_listing_and_other_names_of_any_kind_do_not(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    names = ["ünï", "a b", "line\nbreak", "\u2028"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"1")
+    assert keys(store) == sorted(names)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/dt=\xff")).mkdir()
+    with pytest.raises(StoreError, match=r"the name 'dt=\\udcff' in \./ is not UTF-8: rename it"):
+        keys(store)
+
+
 def test_a_link_to_nothing_fails_the_listing(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "gone")
     with pytest.raises(StoreError, match="link to nothing"):
