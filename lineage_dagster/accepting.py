@@ -7,7 +7,8 @@ from pydantic import Field
 
 from lineage_dagster.auditor import Auditor
 from lineage_pipeline.accept import Acceptance
-from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.offset_index import MAX_PARTITION
+from lineage_pipeline.core.offsets import MAX_END, OffsetRange
 from lineage_pipeline.errors import UsageError
 
 ACCEPT_JOB = "accept_gap"
@@ -17,9 +18,9 @@ class AcceptConfig(dg.Config):
     """What is accepted: offsets from `start` up to, and without, `end`, of one partition of one topic."""
 
     topic: str
-    partition: int = Field(ge=0)
-    start: int = Field(ge=0)
-    end: int = Field(ge=1)
+    partition: int = Field(ge=0, le=MAX_PARTITION)
+    start: int = Field(ge=0, le=MAX_END)
+    end: int = Field(ge=1, le=MAX_END)
     reason: str
     author: str
 

@@ -112,7 +112,8 @@ class LakeSql:
                 key=values.get("AWS_ACCESS_KEY_ID"),
                 secret=values.get("AWS_SECRET_ACCESS_KEY"),
                 token=values.get("AWS_SESSION_TOKEN"),
-                endpoint_url=values.get("AWS_ENDPOINT_URL"),
+                endpoint_url=values.get("AWS_ENDPOINT_URL_S3") or values.get("AWS_ENDPOINT_URL"),
+                client_kwargs={"region_name": values.get("AWS_REGION") or values.get("AWS_DEFAULT_REGION")},
                 use_listings_cache=False,  # the instance is cached for the process, and its listings would never expire
             )
         )

@@ -168,7 +168,7 @@ class Settings(_Model):
 
         Raises SettingsError when it is not there, or when one of several must be named.
         """
-        name = name or self.selected
+        name = self.selected if name is None else name
         if name is None:
             if len(self.topics) == 1:
                 return self.topics[0]

@@ -12,11 +12,16 @@ from pydantic import SecretStr
 
 from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice
 from lineage_pipeline.books.s3_store import S3ObjectStore
+from lineage_pipeline.books.source_positions import read_positions
+from lineage_pipeline.core.flink_metadata import SourcePosition
 from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.errors import StoreError
+from lineage_pipeline.lake_sql import LakeSql
 from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from lineage_pipeline.settings import Settings, load_settings
 from tests.books.index_files import day, parquet, run
 from tests.books.lake_tables import data_file, hour, quarantine_file, span
+from tests.checkpoint_files import in_file, metadata, operator, operator_state, splits, subtask
 
 pytestmark = pytest.mark.e2e
 
@@ -161,3 +166,29 @@ def test_an_object_that_changes_while_it_is_read_is_not_believed(s3: S3Server, t
 
 def _secrets(server: S3Server) -> dict[str, SecretStr]:
     return {name: SecretStr(value) for name, value in server.environ.items()}
+
+
+def test_sql_goes_to_the_server_that_is_meant_for_s3(
+    s3: S3Server, topic_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = S3Lake(s3, topic_name()).paths()
+    right = {name: value for name, value in s3.environ.items() if name != "AWS_ENDPOINT_URL"}
+    right["AWS_ENDPOINT_URL_S3"] = s3.environ["AWS_ENDPOINT_URL"]
+    right["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"  # of other services
+    for name, value in right.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings({"KAFKA_TOPIC": "orders", **right, **paths})
+    assert LakeSql(settings, settings.topic()).value("SELECT count(*) FROM data") == 2_999
+
+
+def test_the_positions_of_a_savepoint_on_s3_are_read(s3: S3Server, topic_name: Callable[[], str]) -> None:
+    lake = S3Lake(s3, topic_name())
+    state, offsets = splits({("orders", 0): 3_000})
+    reader = subtask(operator_state("SourceReaderState", in_file(f"s3://{BUCKET}/{lake.prefix}/states/s-1"), offsets))
+    lake.put("savepoint-1", "_metadata", metadata([operator("Source: kafka", [reader])]))
+    lake.put("states", "s-1", state)
+    folder = f"s3://{BUCKET}/{lake.prefix}"
+    for path in (f"{folder}/savepoint-1", f"{folder}/savepoint-1/", f"{folder}/savepoint-1/_metadata"):
+        assert read_positions(path, lake.settings.aws).positions == (SourcePosition("orders", 0, 3_000),)
+    with pytest.raises(StoreError, match="is no checkpoint itself"):
+        read_positions(folder, lake.settings.aws)

@@ -274,6 +274,11 @@ def test_a_selected_topic_that_is_not_configured_is_refused(tmp_path: Path) -> N
         loaded(tmp_path, SEVERAL).topic("click")
 
 
+def test_an_empty_name_is_no_topic_and_never_the_one_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="topic '' is not configured"):
+        loaded(tmp_path, "topics: [{name: orders}]").topic("")
+
+
 def test_paths_of_the_environment_need_one_selected_topic(tmp_path: Path) -> None:
     assert "choose the topic with KAFKA_TOPIC" in refused(tmp_path, SEVERAL, OUTPUT_PATH="/o")
     chosen = loaded(tmp_path, SEVERAL, OUTPUT_PATH="/o", KAFKA_TOPIC="orders").topic()
