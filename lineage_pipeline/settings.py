@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import TEN_YEARS, LakeFiles
@@ -61,9 +70,16 @@ def _owner(name: str) -> str:
     return name
 
 
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):  # pydantic takes `yes` for 1
+        raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004 - what pydantic takes for a refusal
+    return value
+
+
 TopicName = Annotated[str, AfterValidator(_legal_topic)]
 Text = Annotated[str, AfterValidator(_not_blank)]
-Seconds = Annotated[int, Field(ge=1, le=TEN_YEARS)]
+Number = BeforeValidator(_no_truth_value)
+Seconds = Annotated[int, Number, Field(ge=1, le=TEN_YEARS)]
 
 
 class _Model(BaseModel):
@@ -83,14 +99,14 @@ class Paths(_Model):
 class Retention(_Model):
     """Rules by which objects leave the lake on purpose."""
 
-    data_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    data_days: Annotated[int, Number, Field(ge=1, le=36_500)] | None = None
 
 
 class AuditPlan(_Model):
     """What the scheduled audit reads, and how many seconds apart."""
 
     books: tuple[Literal["index", "broker", "lake"], ...] = ("index", "broker")
-    every: Annotated[int, Field(ge=10, le=TEN_YEARS)] = 300
+    every: Annotated[int, Number, Field(ge=10, le=TEN_YEARS)] = 300
 
     @field_validator("books")
     @classmethod
@@ -156,8 +172,8 @@ class Settings(_Model):
     schema_registry: RegistrySettings | None = None
     topics: tuple[TopicSettings, ...]
     selected: str | None = None  # by KAFKA_TOPIC: the topic of commands that take one
-    rate_per_sec: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
-    checkpoint_interval: Annotated[float, Field(ge=0.1, le=TEN_YEARS, allow_inf_nan=False)] = 60.0
+    rate_per_sec: Annotated[float, Number, Field(gt=0, allow_inf_nan=False)] = 10.0
+    checkpoint_interval: Annotated[float, Number, Field(ge=0.1, le=TEN_YEARS, allow_inf_nan=False)] = 60.0
     flink_rest_url: str | None = None
     aws: dict[str, SecretStr] = {}
     registry_secrets: tuple[SecretStr, ...] = ()  # those of schema_registry that this machine has

@@ -35,7 +35,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise SettingsError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: this is no settings file")
         content = _strict_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} cannot be read ({error.strerror}): check the rights") from None
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path} must hold a mapping such as `topics: [...]`, not {type(content).__name__}")

@@ -118,11 +118,15 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SchemaError(f"the schema file {path} cannot be read: {error}") from None
+        raise SchemaError(
+            f"the schema file {path} cannot be read ({error.strerror}): check `schema`, `key_schema` and the rights"
+        ) from None
 
 
 def _text(path: Path) -> str:
     try:
         return _content(path).decode()
     except UnicodeDecodeError as error:
-        raise SchemaError(f"the schema file {path} cannot be read: it is no text ({error.reason})") from None
+        raise SchemaError(
+            f"the schema file {path} cannot be read: it is no text ({error.reason}): write UTF-8"
+        ) from None
