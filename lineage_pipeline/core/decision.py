@@ -161,7 +161,7 @@ class _Look:
         text = "they were indexed, but their index file vanished or changed, and no other file covers them"
         self.tiling.claim(self.vanished, "unknown", "index-vanished", text)
         for deployment in self.evidence.index.deployments:
-            for skipped in (deployment.skipped or {}).get(self.partition, ()):
+            for skipped in deployment.skipped.get(self.partition, ()):
                 text = f"writer {deployment.writer} went on behind them, since retention had removed them"
                 self.tiling.claim(RangeSet.of(skipped), "missing", "expired", text)
         mine = [one for one in memory.resolutions if one.partition == self.partition]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeVar, cast
 
@@ -46,7 +46,7 @@ class Deployment:
     started_at: datetime
     previous: str | None = None
     reason: str = "first"
-    skipped: Mapping[int, tuple[OffsetRange, ...]] | None = None
+    skipped: Mapping[int, tuple[OffsetRange, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.writer):
@@ -63,7 +63,6 @@ class Deployment:
 
     def to_json(self) -> str:
         """The record's text, with sorted partitions, so that equal values give equal bytes."""
-        skipped = self.skipped or {}
         return json.dumps(
             {
                 "format": FORMAT,
@@ -79,7 +78,7 @@ class Deployment:
                 "started_at": self.started_at.astimezone(timezone.utc).isoformat(timespec="milliseconds"),
                 "previous": self.previous,
                 "reason": self.reason,
-                "skipped": {str(p): [[r.start, r.end] for r in skipped[p]] for p in sorted(skipped)},
+                "skipped": {str(p): [[r.start, r.end] for r in self.skipped[p]] for p in sorted(self.skipped)},
             },
             indent=1,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,15 +11,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lineage_pipeline.core.audit import audit
-from tests.core.worlds import Row, World, evidence_of, oracle, rows, spans, worlds
+from lineage_pipeline.core.copies import WrittenTwice
+from lineage_pipeline.core.memory import Acceptance, Damage, LakeObservation, ObservedPartition, Resolution
+from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from lineage_pipeline.core.report import AuditReport
+from tests.core.worlds import NOW, SPAN, Row, World, evidence_of, oracle, rows, spans, worlds
 
 MANY = settings(max_examples=500, deadline=None)
 SOME = settings(max_examples=120, deadline=None)
 
 
 def partition_0(world: World, files: list[tuple[Row, ...]] | None = None) -> dict[str, Any] | None:
-    listed = audit(evidence_of(world, files)).to_json()["partitions"]
-    return next((one for one in listed if one["partition"] == 0), None)
+    return of_partition_0(audit(evidence_of(world, files)))
+
+
+def of_partition_0(report: AuditReport) -> dict[str, Any] | None:
+    return next((one for one in report.to_json()["partitions"] if one["partition"] == 0), None)
 
 
 def offsets_by_class(partition: dict[str, Any]) -> dict[tuple[str, str | None], set[int]]:
@@ -158,6 +166,27 @@ def test_complete_in_an_index_only_audit_means_no_offset_is_lacking(listed: tupl
     assert found is not None
     gapless = bool(covered) and covered == set(range(max(covered) + 1))
     assert (found["verdict"] == "complete") == gapless
+
+
+@SOME
+@given(worlds())
+def test_what_is_known_of_another_partition_says_nothing_about_this_one(world: World) -> None:
+    evidence = evidence_of(world)
+    memory, every = evidence.memory, OffsetRange(world.base, world.base + SPAN + 5)
+    ranges = RangeSet.of(every)
+    seen = ObservedPartition(every.end, every.end, every.end, ranges, every.start, 99)
+    knowing = replace(
+        memory,
+        observations=tuple(replace(one, partitions={**one.partitions, 1: seen}) for one in memory.observations),
+        resolutions=(Resolution(1, every, "explained", "aborted", "x"), *memory.resolutions),
+        acceptances=(Acceptance(1, every, "x", "bob"), *memory.acceptances),
+        vanished={1: ranges},
+        truncated={1: ranges},
+        copies=(WrittenTwice(1, every, 2, ("bob",), whole=True),),
+        lake=(LakeObservation(NOW, {1: ranges}, (Damage(1, ranges, "object-missing", "x"),)),),
+    )
+    also = replace(evidence, memory=knowing, readable={**evidence.readable, 1: ranges})
+    assert of_partition_0(audit(also)) == of_partition_0(audit(evidence))
 
 
 @given(worlds())

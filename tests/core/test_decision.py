@@ -183,18 +183,31 @@ def test_an_index_that_is_exactly_as_old_as_allowed_is_not_too_old() -> None:
 
 
 @pytest.mark.parametrize(("then", "now", "verdict"), [
-    (7, 7, "complete"), (7, 8, "complete"), (7, 6, "undetermined"), (None, 6, "complete"), (7, None, "complete"),
+    ((7,), 7, "complete"), ((7,), 8, "complete"), ((7,), 6, "undetermined"), ((7,), None, "complete"),
+    ((None,), 6, "complete"), ((None,), 0, "complete"), ((9, 7), 8, "undetermined"), ((7, 9), 8, "undetermined"),
 ])  # fmt: skip
-def test_a_leader_epoch_that_fell_leaves_nothing_indexed(then: int | None, now: int | None, verdict: str) -> None:
-    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20), seen=(Seen(1, None, 20, frozenset()),)))
-    look = evidence.memory.observations[0]
-    look = replace(look, partitions={0: replace(look.partitions[0], leader_epoch=then)})
+def test_a_leader_epoch_that_fell_leaves_nothing_indexed(
+    then: tuple[int | None, ...], now: int | None, verdict: str
+) -> None:
+    seen = tuple(Seen(age, None, 20, frozenset()) for age, _ in enumerate(then))  # the newest ended as this one began
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20), seen=seen))
+    known = tuple(
+        replace(one, partitions={0: replace(one.partitions[0], leader_epoch=epoch)})
+        for one, epoch in zip(evidence.memory.observations, then, strict=True)
+    )
     assert evidence.broker.snapshot is not None
     snapshot = replace(evidence.broker.snapshot, partitions={0: PartitionOffsets(0, 20, 20, leader_epoch=now)})
-    evidence = replace(evidence, memory=Memory(observations=(look,)), broker=BrokerEvidence("read", snapshot))
+    evidence = replace(evidence, memory=Memory(observations=known), broker=BrokerEvidence("read", snapshot))
     report = audit(evidence)
     assert report.verdict == verdict
     assert report.totals["indexed"] == (20 if verdict == "complete" else 0)
+    told = [one.evidence for one in report.partitions[0].ranges]
+    highest = max((one for one in then if one is not None), default=None)
+    assert told == (
+        []
+        if verdict == "complete"
+        else [f"the leader epoch fell from {highest} to {now}: an old leader, or another log"]
+    )
     kept = observation(evidence, report, NOW)
     assert kept is not None
     assert kept.partitions[0].leader_epoch == now
@@ -205,6 +218,8 @@ def test_what_waited_at_a_look_long_enough_ago_is_stalled() -> None:
     report = report_of(World(rows=WHOLE, log=(0, 50, 50), seen=(seen,)))
     assert report["verdict"] == "undetermined"
     assert kinds(report) == {("pending", "stalled", 20, 30)}
+    never = replace(seen, committed=None)
+    assert kinds(report_of(World(log=(0, 50, 50), seen=(never,)))) == {("pending", "stalled", 0, 30)}
 
 
 def test_the_stalled_rule_looks_past_a_look_that_could_not_see_the_partition() -> None:
@@ -238,7 +253,9 @@ def test_an_open_transaction_holds_the_end_back_for_a_committed_reader_only() ->
 
 
 def test_a_job_that_never_wrote_is_never_complete() -> None:
-    assert report_of(World(log=(0, 50, 50)))["verdict"] == "undetermined"
+    waiting = report_of(World(log=(0, 50, 50)))
+    assert waiting["verdict"] == "undetermined"
+    assert (waiting["totals"]["pending"], kinds(waiting)) == (50, set())
     assert report_of(World())["verdict"] == "undetermined"
     assert report_of(World(start=None))["partitions"] == []
     assert report_of(World(start=None))["verdict"] == "undetermined"
@@ -247,6 +264,9 @@ def test_a_job_that_never_wrote_is_never_complete() -> None:
 def test_an_empty_topic_is_complete_only_on_the_brokers_word() -> None:
     assert report_of(World(log=(0, 0, 0)))["verdict"] == "complete"
     assert report_of(World(log=None))["verdict"] == "undetermined"
+    assert report_of(World(start=None, log=(0, 0, 0)))["verdict"] == "complete"
+    # retention removed a record, and nobody says whether it had to be written
+    assert report_of(World(start=None, log=(1, 1, 1)))["verdict"] == "undetermined"
 
 
 def test_a_partition_of_which_nothing_is_indexed_spoils_the_topic() -> None:
@@ -321,10 +341,14 @@ def test_a_partition_the_broker_did_not_answer_for_is_undetermined_alone() -> No
     evidence = evidence_of(World(rows=(*HOLE, Row(1, 0, 5)), log=(0, 20, 20)))
     partitions = {0: unknown_offsets("no leader"), 1: PartitionOffsets(0, 5, 5)}
     broker = BrokerEvidence("read", BrokerSnapshot(CLUSTER, TOPIC_ID, partitions))
-    report = audit(replace(evidence, broker=broker)).to_json()
+    asked = replace(evidence, broker=broker)
+    report = audit(asked).to_json()
     assert [one["verdict"] for one in report["partitions"]] == ["undetermined", "complete"]
     assert kinds(report) == {("unknown", "broker-unreachable", 10, 12)}
     assert "no leader" in report["problems"][0]
+    looked = observation(asked, audit(asked), NOW)
+    assert looked is not None
+    assert list(looked.partitions) == [1]  # of the other there is nothing for the next audit to compare with
     assert audit(replace(evidence_of(World(rows=WHOLE)), broker=broker)).partitions[0].verdict == "undetermined"
 
 
@@ -534,6 +558,7 @@ def test_a_tiling_gives_no_offset_twice_and_forgets_none() -> None:
     with pytest.raises(ValueError, match="no cause"):
         tiling.claim(RangeSet.of((8, 9)), "missing", "bad luck", "c")
     tiling.claim(RangeSet.of((8, 10)), "missing", "unresolved", "d")
+    assert tiling.claim(RangeSet.of((0, 10)), "unknown", "unproven", "too late") == RangeSet()
     assert {(tile.offset_class, tile.ranges.total, tile.evidence) for tile in tiling.tiles()} == {
         ("indexed", 6, "a"),
         ("missing", 4, "b; d"),
