@@ -46,7 +46,7 @@ def test_only_the_part_that_was_seen_early_enough_is_free() -> None:
 
 
 def test_holes_were_seen_by_observations_and_openings_of_gaps_of_that_partition() -> None:
-    looks = (Observation(T0, {0: ObservedPartition(holes=HOLE), 1: ObservedPartition()}),)
+    looks = (Observation(T0, {0: ObservedPartition(holes=HOLE), 1: ObservedPartition()}), Observation(later(1), {}))
     opened = GapChanged(later(5), None, 0, RangeSet.of((30, 40)), "opened")
     elsewhere = GapChanged(later(5), None, 1, HOLE, "opened")
     accepted = GapChanged(later(6), None, 0, RangeSet.of((50, 60)), "accepted")
@@ -65,3 +65,14 @@ def test_a_gap_that_was_healed_in_between_counts_from_its_next_opening() -> None
     )
     signs = JobSigns(alive_at=later(100), interval=60.0)
     assert held_back(HOLE, seen_missing(0, looks, history), signs) == HOLE
+
+
+@pytest.mark.parametrize(("healed", "held"), [(0, HOLE), (1, HOLE), (-1, EMPTY)])
+def test_a_sight_counts_only_when_it_came_after_the_gap_was_healed(healed: float, held: object) -> None:
+    history = (
+        GapChanged(T0, None, 0, HOLE, "opened"),
+        GapChanged(later(healed), None, 0, HOLE, "healed"),
+        GapChanged(later(90), None, 0, HOLE, "opened"),
+    )
+    signs = JobSigns(alive_at=later(100), interval=60.0)
+    assert held_back(HOLE, seen_missing(0, (), history), signs) == held
