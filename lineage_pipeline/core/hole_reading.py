@@ -191,7 +191,7 @@ def _tail(decision: PartitionDecision, offsets: PartitionOffsets) -> RangeSet:
     for tile in decision.tiles:
         if tile.cause in {"in-flight", "stalled"}:
             waiting = waiting.union(tile.ranges)
-    return waiting.clip(offsets.log_start or 0, offsets.last_stable or 0)
+    return waiting.clip(0, offsets.last_stable or 0)  # below the log's start nothing waits
 
 
 def _in_turn(per_partition: list[Iterator[Window]], ranges: int) -> list[Round]:

@@ -115,7 +115,7 @@ class _PartitionHoles:
         if self._log_was_replaced(then, now):
             return self.resolutions
         self._claim_readable()
-        self._gaps(now)
+        self._gaps()
         self._not_passed()
         return self.resolutions
 
@@ -180,7 +180,7 @@ class _PartitionHoles:
             return True
         return False
 
-    def _gaps(self, now: PartitionOffsets) -> None:
+    def _gaps(self) -> None:
         """What the writer could not read."""
         if self.knowing.isolation == "read_committed":
             self._explain(self.elsewhere, "aborted", _ABORTED)
@@ -195,7 +195,7 @@ class _PartitionHoles:
         elif compactable is None:
             self._claim(self.absent, "unknown", "unresolved", f"{nothing}; {_NO_POLICY}")
         else:
-            young = self.absent.clip(self._young_from(), now.high_watermark or 0)
+            young = self.absent.clip(self._young_from(), self._end())
             lag = f"min.compaction.lag.ms={self._config('min.compaction.lag.ms')}"
             self._explain(young, "compacted", f"{nothing}, and they were too young ({lag}) for a record to be removed")
             text = f"{nothing}; the topic is compacted, so a record may have been there when the writer passed"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from lineage_pipeline.core.audit import audit
-from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets
+from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets, unknown_offsets
 from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence
 from lineage_pipeline.core.expiry import Expiry
 from lineage_pipeline.core.findings import Finding
@@ -101,6 +102,14 @@ def test_the_earliest_record_of_neighbouring_ranges_counts() -> None:
     )
     evidence = replace(evidence, memory=replace(evidence.memory, resolutions=parts))
     assert audit(evidence).repairable_until == NOW + 4 * DAY
+    # of a part of them only the records in it count, whatever else was read around it
+    wider = replace(one, range=OffsetRange(90, 120))
+    inner = replace(one, range=OffsetRange(92, 95), first_timestamp=millis(NOW - 5 * DAY))
+    known = Expiry(replace(evidence, memory=Memory(resolutions=(*parts, wider, inner)))).partition(0)
+    for part, left in ((OffsetRange(100, 104), 6), (OffsetRange(95, 100), 6), (OffsetRange(103, 105), 4)):
+        deadline = known.of_readable(part)
+        assert deadline is not None
+        assert deadline.until == NOW + left * DAY
 
 
 @pytest.mark.parametrize(
@@ -147,6 +156,49 @@ def test_where_a_size_limits_the_log_the_pace_of_its_start_counts() -> None:
 def test_one_step_of_the_log_start_is_no_pace() -> None:
     evidence = topic(look(HOUR, 0, 900), written=NOW, log_start=60, config=BY_SIZE)
     assert audit(evidence).repairable_until == NOW + 7 * DAY
+    back = (look(3 * HOUR, 60, 700), look(2 * HOUR, 70, 800), look(HOUR, 80, 900))  # nor is a start that went back
+    assert audit(topic(*back, written=NOW, log_start=60, config=BY_SIZE)).repairable_until == NOW + 7 * DAY
+
+
+def test_the_pace_counts_too_where_the_limits_could_not_be_read() -> None:
+    assert audit(topic(*PACE, written=NOW, log_start=60, config={})).repairable_until == NOW + timedelta(
+        hours=2, minutes=40
+    )
+
+
+def test_a_look_that_says_nothing_of_the_log_start_and_one_of_this_moment_give_no_pace() -> None:
+    looks = (look(6 * HOUR, None, 400), *PACE, look(timedelta(), 59, 999))
+    evidence = topic(*looks, written=NOW, log_start=60, config=BY_SIZE)
+    assert audit(evidence).repairable_until == NOW + timedelta(hours=2, minutes=40)
+
+
+def test_what_is_left_is_told_as_a_share_of_how_long_the_log_keeps_a_record() -> None:
+    def share(offset: int, written: datetime, **how: Any) -> float:
+        evidence = topic(*PACE, written=written, **how)
+        (one,) = evidence.memory.resolutions
+        moved = replace(one, range=OffsetRange(offset, offset + 10))
+        deadline = Expiry(replace(evidence, memory=replace(evidence.memory, resolutions=(moved,)))).partition(0)
+        found = deadline.of_readable(moved.range)
+        assert found is not None
+        return found.share
+
+    assert share(100, NOW - 6 * DAY) == pytest.approx(1 / 7)
+    assert share(100, NOW + DAY) == 1.0  # dated into the future by its producer
+    assert share(100, NOW - 8 * DAY) == 0.0
+    # at 15 offsets an hour a record at the end, 940 further on, stays for 62 hours and 40 minutes
+    assert share(100, NOW, log_start=60, config=BY_SIZE) == pytest.approx(40 / 940)
+    assert share(60, NOW, log_start=60, config=BY_SIZE) == 0.0
+    no_time = {**WEEK_LIMIT, "retention.ms": "0"}
+    assert share(100, NOW, config=no_time) == 0.0
+    assert share(100, NOW + HOUR, config=no_time) == 0.0
+    half_a_second = timedelta(milliseconds=500)
+    assert share(100, NOW - half_a_second, config={**WEEK_LIMIT, "retention.ms": "1000"}) == pytest.approx(0.5)
+
+
+def test_a_record_at_the_log_start_may_leave_at_any_moment() -> None:
+    deadline = Expiry(topic(*PACE, log_start=60, config=BY_SIZE)).partition(0).of_readable(OffsetRange(60, 70))
+    assert deadline is not None
+    assert (deadline.until, deadline.left) == (NOW, 0.0)
 
 
 def test_the_pace_does_not_contradict_a_retention_that_holds() -> None:
@@ -161,6 +213,21 @@ def test_records_that_left_before_their_time_show_that_retention_does_not_hold()
     recent = (look(3 * HOUR, 0, 30), look(2 * HOUR, 20, 40), look(HOUR, 40, 50))
     report = audit(topic(*recent, written=NOW, log_start=60))
     assert report.repairable_until == NOW + 2 * HOUR
+    unknown = Observation(NOW - HOUR, {0: ObservedPartition(log_start=40)})
+    assert audit(topic(*recent[:2], unknown, written=NOW, log_start=60)).repairable_until == NOW + 2 * HOUR
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        # the log lost what there was then, but nothing that came later
+        (look(3 * HOUR, 0, 60), look(2 * HOUR, 20, 70), look(HOUR, 40, 80)),
+        # what it lost may be as old as a week
+        (look(9 * DAY, 0, 30), look(8 * DAY, 20, 40), look(7 * DAY, 40, 50)),
+    ],
+)
+def test_records_that_left_in_their_time_say_nothing_against_retention(looks: tuple[Observation, ...]) -> None:
+    assert audit(topic(*looks, written=NOW - DAY, log_start=60)).repairable_until == NOW + 6 * DAY
 
 
 def test_a_hole_that_nobody_could_read_is_evidence_about_to_expire() -> None:
@@ -168,6 +235,13 @@ def test_a_hole_that_nobody_could_read_is_evidence_about_to_expire() -> None:
     evidence = topic(look(6 * DAY, 0, 90), look(5 * DAY, 0, 200), resolved=False)
     (found,) = findings(evidence, "evidence-expiring")
     assert (found.severity, found.data["seconds_left"], found.data["offsets"]) == ("warn", 86400, 10)
+    # of several looks that ended below it the newest counts, also one that ended just there
+    for newest in (look(5.5 * DAY, 0, 95), look(5.5 * DAY, 0, 100)):
+        (found,) = findings(topic(look(6 * DAY, 0, 90), newest, resolved=False), "evidence-expiring")
+        assert found.data["seconds_left"] == 1.5 * 86400
+    blind = Observation(NOW - 6 * DAY, {0: ObservedPartition()})
+    assert not findings(topic(blind, resolved=False), "evidence-expiring")
+    assert findings(topic(look(6 * DAY, 0, 90), resolved=False, log_start=100), "evidence-expiring")
     assert not findings(topic(look(2 * DAY, 0, 90), resolved=False), "evidence-expiring")
     assert not findings(topic(resolved=False), "evidence-expiring")  # since when they are there is not known
 
@@ -186,3 +260,13 @@ def test_what_waits_for_a_dead_job_is_evidence_about_to_expire() -> None:
 def test_what_the_log_no_longer_holds_is_no_evidence_any_more() -> None:
     evidence = topic(look(6 * DAY, 0, 90), resolved=False, log_start=105)
     assert Expiry(evidence).partition(0).of_unread(OffsetRange(100, 110)) is None
+
+
+def test_of_a_partition_the_broker_did_not_answer_for_no_pace_is_known() -> None:
+    silent = BrokerSnapshot(CLUSTER, TOPIC_ID, {0: unknown_offsets("no leader")}, BY_SIZE)
+    evidence = replace(topic(*PACE, look(6 * DAY, 0, 90), written=NOW), broker=BrokerEvidence("read", silent))
+    known = Expiry(evidence).partition(0)
+    assert known.of_unread(HOLE) is None
+    deadline = known.of_readable(HOLE)
+    assert deadline is not None
+    assert (deadline.until, deadline.basis) == (NOW + 7 * DAY, "retention.ms")

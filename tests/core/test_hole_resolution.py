@@ -290,10 +290,28 @@ def test_the_sentence_of_a_loss_names_the_records_and_their_timestamps() -> None
 
 
 def test_records_without_a_timestamp_are_counted_all_the_same() -> None:
-    scan = Scan(0, RC, OffsetRange(0, SPAN), SPAN, (FoundRun(5, 6),))
+    for run in (FoundRun(5, 6), FoundRun(5, 6, 1000), FoundRun(5, 6, None, 1000)):
+        scan = Scan(0, RC, OffsetRange(0, SPAN), SPAN, (run,))
+        opened = {0: OpenOffsets(RangeSet.of((5, 6)), EMPTY)}
+        (one,) = resolve(opened, [scan], looks_of(Case(frozenset())), Circumstances(RC, NOW))
+        assert one.evidence == "1 record is readable from the broker"
+        stamps = [stamp for stamp in (run.first_timestamp, run.last_timestamp) if stamp is not None]
+        assert one.first_timestamp == (stamps[0] if stamps else None)
+
+
+def test_a_timestamp_that_is_no_time_is_shown_as_the_number_it_is() -> None:
+    scan = Scan(0, RC, OffsetRange(0, SPAN), SPAN, (FoundRun(5, 6, 2**62, 2**62),))
     opened = {0: OpenOffsets(RangeSet.of((5, 6)), EMPTY)}
     (one,) = resolve(opened, [scan], looks_of(Case(frozenset())), Circumstances(RC, NOW))
-    assert one.evidence == "1 record is readable from the broker"
+    assert one.evidence == f"1 record is readable from the broker (Kafka timestamp {2**62} ms)"
+
+
+def test_what_the_log_start_has_passed_is_open_while_nothing_is_indexed() -> None:
+    case = Case(frozenset({1}), before=(5, SPAN), after=(5, SPAN))
+    opened = {0: OpenOffsets(RangeSet.of((1, 2)), EMPTY)}
+    for indexed, kind in ((True, ("missing", "expired")), (False, ("unknown", "unresolved"))):
+        found = resolve(opened, [], looks_of(case), Circumstances(RC, NOW, indexed=indexed))
+        assert by_offset(found) == {1: kind}
 
 
 def test_the_timestamps_are_those_of_the_first_and_the_last_record_of_the_range() -> None:
@@ -352,6 +370,10 @@ def observed(minutes_ago: float, high_watermark: int) -> Observation:
         (observed(30, 13), "LogAppendTime", 1, "unproven"),  # the hole was there before
         (observed(55, 8), "LogAppendTime", 1, "unproven"),  # too close: a look takes its time
         (observed(50, 8), "LogAppendTime", 1, "unproven"),
+        (observed(49.99, 8), "LogAppendTime", 1, "compacted"),
+        (observed(5_000_000, 8), "LogAppendTime", 2**63 // 3_600_000, "compacted"),  # a lag without end
+        (observed(30, 12), "LogAppendTime", 1, "compacted"),  # the hole begins where that look ended
+        (Observation(NOW - timedelta(minutes=30), {0: ObservedPartition()}), "LogAppendTime", 1, "unproven"),
         (Observation(NOW - timedelta(minutes=30), {}), "LogAppendTime", 1, "unproven"),  # it did not see the partition
         (None, "LogAppendTime", 1, "unproven"),
     ],
@@ -363,6 +385,12 @@ def test_a_hole_of_a_compacted_topic_is_explained_only_if_it_is_known_to_be_too_
     config = {"min.compaction.lag.ms": str(lag_hours * 3_600_000), "message.timestamp.type": clock}
     (one,) = resolved(case, *([observation] if observation else []), **config)
     assert one.cause == cause
+    later = observed(20, 15)  # of several looks that are young enough the one that ended lowest tells most
+    (same,) = resolved(case, *([observation] if observation else []), later, **config)
+    assert same.cause == cause
+    without_lag = {key: value for key, value in config.items() if key != "min.compaction.lag.ms"}
+    (open_,) = resolved(case, *([observation] if observation else []), **without_lag)
+    assert open_.cause == "unproven"
 
 
 def test_a_scan_that_contradicts_itself_cannot_be_made() -> None:
