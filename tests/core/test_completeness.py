@@ -82,9 +82,7 @@ def test_the_time_of_the_mark_is_the_last_look_at_which_the_log_held_nothing_abo
         assert state.proven == Proven(expected)
         told = complete_through(evidence, report, state.proven)
         shown = f"{max(times):%Y-%m-%dT%H:%M:%SZ}" if expected else None
-        assert told["partitions"] == [
-            {"partition": 0, "offset": None if evidence.problems else through, "time": shown}
-        ]
+        assert told["partitions"] == [{"partition": 0, "offset": None if evidence.problems else through, "time": shown}]
         assert told["time"] == shown
         if step.forgets:
             state, held = replace(state, looks=()), []

@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets
+from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, LakeEvidence
 from lineage_pipeline.core.hole_reading import (
+    FoundRun,
     HoleBudget,
     OpenOffsets,
     Round,
+    Scan,
     open_offsets,
+    readable_offsets,
     short_window_rounds,
     still_holding,
     windows,
@@ -124,6 +128,20 @@ def test_short_windows_are_read_only_of_the_topic_that_they_are_about() -> None:
         replace(SHORT, broker=BrokerEvidence("not-consulted")),
     ):
         assert short(doubtful) == []
+
+
+def test_what_a_writer_can_read_is_what_was_read_in_its_isolation_level() -> None:
+    def scan(partition: int, isolation: Isolation, *runs: tuple[int, int]) -> Scan:
+        return Scan(partition, isolation, OffsetRange(0, 30), 30, tuple(FoundRun(*run) for run in runs))
+
+    scans = (
+        scan(0, "read_committed", (2, 4)),
+        scan(0, "read_uncommitted", (2, 6)),
+        scan(0, "read_committed", (4, 5), (9, 10)),
+        scan(1, "read_committed", (7, 8)),
+    )
+    assert readable_offsets(scans, "read_committed") == {0: RangeSet.of((2, 5), (9, 10)), 1: RangeSet.of((7, 8))}
+    assert readable_offsets(scans, "read_uncommitted") == {0: RangeSet.of((2, 6))}
 
 
 def test_what_was_not_found_out_is_found_out_anew_though_the_broker_answers() -> None:

@@ -33,6 +33,22 @@ def test_a_range_that_is_there_twice_names_the_objects_that_hold_it_and_no_other
     ]
 
 
+def test_each_range_that_is_there_more_than_once_says_how_often_its_own_offsets_are() -> None:
+    rows = (Row(0, 0, 20), Row(0, 2, 4), Row(0, 8, 12), Row(0, 10, 12), Row(0, 15, 16), Row(0, 15, 16), Row(0, 15, 16))
+    (one,) = audit(evidence_of(World(rows=rows))).partitions
+    assert [(str(ranged.range), ranged.evidence) for ranged in one.ranges] == [
+        ("[2, 4)", "accounted for 2 times"),
+        ("[8, 12)", "accounted for up to 3 times"),
+        ("[15, 16)", "accounted for 4 times"),
+    ]
+
+
+def test_an_audit_continues_earlier_ones_also_when_none_of_them_asked_the_broker() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 0, 20),)))
+    assert audit(evidence).state == "first"
+    assert audit(replace(evidence, memory=Memory(looks=1))).state == "continued"
+
+
 def test_not_everything_can_be_put_back_after_the_first_of_several_ranges_expires() -> None:
     world = World(
         rows=(Row(0, 0, 4), Row(0, 6, 10), Row(0, 12, 20)),
