@@ -268,6 +268,23 @@ def test_one_hole_can_have_all_answers() -> None:
     ]  # fmt: skip
 
 
+def test_what_the_log_start_passes_during_the_reading_is_told_by_what_was_read_of_it() -> None:
+    whole = (through(RC, 1), through(RU, 1, 4))
+    case = Case(frozenset({0, 1, 3, 4, 6}), frozenset({2}), whole, before=(1, SPAN), after=(5, SPAN))
+    assert by_offset(resolved(case)) == {
+        0: ("unknown", "unproven"), 1: ("missing", "expired"), 3: ("unknown", "unresolved"),
+        4: ("explained", "aborted"), 6: ("explained", "control-marker"),
+    }  # fmt: skip
+
+
+def test_of_what_is_not_due_only_that_is_told_where_no_record_will_come() -> None:
+    readings = (through(RC, 8), through(RU, 8, 9))
+    case = Case(frozenset(), frozenset({8, 9, 10}), readings)
+    assert by_offset(resolved(case)) == {9: ("explained", "aborted"), 10: ("explained", "control-marker")}
+    other = by_offset(resolved(replace(case, isolation=RU)))
+    assert other == {10: ("explained", "control-marker")}
+
+
 def test_holes_that_expired_are_a_loss_only_while_nothing_speaks_of_transactions() -> None:
     case = Case(frozenset({1}), readings=(), before=(5, SPAN), after=(5, SPAN))
     assert by_offset(resolved(case)) == {1: ("missing", "expired")}
