@@ -13,9 +13,10 @@ from datetime import datetime
 from lineage_pipeline.books.audit_state import AuditState
 from lineage_pipeline.books.broker_book import BrokerBook, HoleReader
 from lineage_pipeline.books.copy_writers import MAX_RANGES, trace_writers
-from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, list_index, read_index, shares
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexPath, list_index, read_index
 from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.object_store import ObjectStore, open_store
+from lineage_pipeline.books.shared_places import is_shared
 from lineage_pipeline.core.audit import audit, lake_observation, observation
 from lineage_pipeline.core.audit_events import Look, needs_closed_days
 from lineage_pipeline.core.copies import untraced
@@ -82,8 +83,8 @@ def audit_request(settings: Settings, topic: TopicSettings, books: Iterable[str]
 def index_path(settings: Settings, topic: TopicSettings) -> IndexPath:
     """Where the topic's index is, and whether another configured topic uses the same path."""
     uri = topic.paths.offset_index
-    others = [one.paths.offset_index for one in settings.topics if one.name != topic.name]
-    return IndexPath(open_store(uri, settings.aws), topic.name, sole=not shares(uri, others))
+    owned = tuple((one.name, one.paths.offset_index) for one in settings.topics)
+    return IndexPath(open_store(uri, settings.aws), topic.name, sole=not is_shared(topic.name, uri, owned))
 
 
 def state_plan(settings: Settings, topic: TopicSettings) -> StatePlan | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lineage_pipeline.books.index_store import shares
 from lineage_pipeline.books.lake_book import LakeBook, LakeBudget, Progress
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.books.replay_log import ReplayLog
+from lineage_pipeline.books.shared_places import is_shared
 from lineage_pipeline.core.lake_layout import Columns, LakeLayout, PathTemplate
 from lineage_pipeline.core.lake_manifest import LakeTable
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
@@ -34,9 +34,8 @@ def lake_book(
 def lake_layout(settings: Settings, topic: TopicSettings) -> LakeLayout:
     """How the topic's files are named and read. Raises SettingsError."""
     files = topic.lake_files
-    others = [one.paths for one in settings.topics if one.name != topic.name]
-    places = [place for one in others for place in (one.output, one.quarantine)]
-    shared = any(shares(place, places) for place in (topic.paths.output, topic.paths.quarantine))
+    owned = tuple((one.name, uri) for one in settings.topics for uri in (one.paths.output, one.paths.quarantine))
+    shared = any(is_shared(topic.name, uri, owned) for uri in (topic.paths.output, topic.paths.quarantine))
     return LakeLayout(
         topic=topic.name,
         sole=not shared,

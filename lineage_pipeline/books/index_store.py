@@ -6,14 +6,13 @@ belongs to the only topic configured for the path, or to the topic whose own pat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from lineage_pipeline.books.deployments import read_deployments
 from lineage_pipeline.books.index_file import find_rows, read_rows
 from lineage_pipeline.books.index_files import work_through
-from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, below, read_many
+from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, read_many
 from lineage_pipeline.core.coverage import CoverageBuilder
 from lineage_pipeline.core.evidence import IndexEvidence
 from lineage_pipeline.core.offset_index import IndexRow
@@ -29,15 +28,6 @@ class IndexPath:
     store: ObjectStore
     topic: str
     sole: bool = True
-
-
-def shares(place: str, others: Iterable[str]) -> bool:
-    """Whether files at `place` that are in no `kafka_topic=` directory may be of one of the `others`.
-
-    They are when another topic's place is the same, or lies below it outside of such a directory.
-    """
-    found = [below(place, one) for one in others]
-    return any(one is not None and not any(part.startswith(TOPIC_DIRECTORY) for part in one) for one in found)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def below(place: str, other: str) -> tuple[str, ...] | None:
 
     However the two are written: `file:///dir`, a relative directory, by a link, with a slash at the end.
     """
-    above, inner = _segments(place), _segments(other)
+    above, inner = segments(place), segments(other)
     return inner[len(above) :] if inner[: len(above)] == above else None
 
 
@@ -154,7 +154,8 @@ def checked_key(key: str) -> str:
     return key
 
 
-def _segments(uri: str) -> tuple[str, ...]:
+def segments(uri: str) -> tuple[str, ...]:
+    """The place that `uri` means, as segments of its path: equal for equal places, however they are written."""
     parts = urlsplit(uri)
     if parts.scheme in {"s3", "s3a"}:
         return ("s3:", parts.netloc, *(one for one in unquote(parts.path).split("/") if one))
