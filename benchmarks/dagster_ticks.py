@@ -110,13 +110,13 @@ def _tick_on_s3(settings: Settings, folder: Path) -> Callable[[], Any]:
 
 
 def _list_bare(aws: dict[str, SecretStr], topics: list[str]) -> None:
-    """As many listings as a tick needs: of the topic's directory, and of today and yesterday in it."""
+    """As many listings as a tick needs: of today and of yesterday in each topic's directory."""
     now, store = datetime.now(timezone.utc), open_store(f"s3://{BUCKET}/offset-index", aws)
-    days = ("", *(f"/dt={now - timedelta(days=back):%Y-%m-%d}" for back in range(2)))
-    folders = [f"kafka_topic={topic}{day}" for topic in topics for day in days]
+    days = [f"dt={now - timedelta(days=back):%Y-%m-%d}" for back in range(2)]
+    folders = [f"kafka_topic={topic}/{day}" for topic in topics for day in days]
     with ThreadPoolExecutor(store.in_flight) as pool:
         found = sum(pool.map(lambda folder: len(list(store.list(folder))), folders))
-    assert found == 2 * len(topics), f"{found} files were listed"
+    assert found == len(topics), f"{found} files were listed"
 
 
 def write_lake(root: Path, topics: list[str]) -> None:

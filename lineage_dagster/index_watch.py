@@ -68,14 +68,14 @@ def write_cursor(seen: Mapping[str, str], turn: str = "") -> str:
 def _files(path: IndexPath, now: datetime) -> Iterator[ObjectInfo]:
     own = topic_of(path.store.uri) is not None
     folder = "" if own else f"{TOPIC_DIRECTORY}{path.topic}"
+    days = [f"dt={now - timedelta(days=back):%Y-%m-%d}" for back in range(_OPEN_DAYS)]
+    found = [info for day in days for info in path.store.list(f"{folder}/{day}" if folder else day)]
+    if found:  # so the index has directories of days, and there is no need to look for another layout
+        yield from found
+        return
     first = next(path.store.list(folder), None)
     if first is None and not own:  # files of the original job lie in no directory of their topic
         if path.sole:
             yield from path.store.list()
-        return
-    if first is not None and "dt=" not in first.key:
+    elif first is not None and "dt=" not in first.key:
         yield from path.store.list(folder)
-        return
-    for back in range(_OPEN_DAYS):
-        day = f"dt={now - timedelta(days=back):%Y-%m-%d}"
-        yield from path.store.list(f"{folder}/{day}" if folder else day)
