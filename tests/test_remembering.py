@@ -560,7 +560,8 @@ def test_nothing_is_accepted_before_an_audit_or_on_a_lost_memory(place: Path) ->
 def test_a_reason_is_asked_for(place: Path) -> None:
     audited()
     assert accept("9", "1900", "1960").exit_code == 2
-    assert isinstance(accept("9", "1900", "1960", "--reason", " ").exception, UsageError)
+    assert accept("9", "1900", "1960", "--reason", " ").exit_code != 0
+    assert isinstance(accept("9", "1900", "1960", "--reason", "x" * 1_001).exception, UsageError)
 
 
 def test_the_history_of_a_gap_is_in_the_ledger(place: Path) -> None:
