@@ -25,8 +25,10 @@ def config_path(environ: Mapping[str, str], config: Path | None, cwd: Path, *, e
         if not _is_there(cwd / named):
             raise SettingsError(f"the settings file {named} does not exist: check --config or LINEAGE_CONFIG")
         return _file(cwd / named)
-    looked = (Path(CONFIG_NAME), *((EMBEDDED_CONFIG,) if embedded else ()))
-    return next((_file(cwd / path) for path in looked if _is_there(cwd / path)), None)
+    if _is_there(cwd / CONFIG_NAME):
+        return _file(cwd / CONFIG_NAME)
+    # the stack's own is made anew by each start, and a directory that was cleared away is no reason to refuse one
+    return cwd / EMBEDDED_CONFIG if embedded and (cwd / EMBEDDED_CONFIG).is_file() else None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -181,6 +181,12 @@ def test_nonsense_is_refused_in_one_sentence(tmp_path: Path, text: str, words: s
     assert words in refused(tmp_path, text)
 
 
+def test_the_stacks_own_file_may_be_gone_with_its_directory(tmp_path: Path) -> None:
+    (tmp_path / ".lineage").mkdir()
+    (tmp_path / ".lineage" / "lineage.yaml").symlink_to("demo/lineage.yaml")
+    assert load_settings({}, cwd=tmp_path).topic().name == "lineage-input"
+
+
 def test_a_merged_mapping_may_set_a_key_anew(tmp_path: Path) -> None:
     text = "topics: [&a {name: a, settle: 5, group: g}, &b {<<: *a, name: b}, {<<: *b, name: c, settle: 6}]"
     topics = loaded(tmp_path, text).topics
