@@ -7,26 +7,18 @@ found broken is noted in the manifest, so the next audits with the lake book cal
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from lineage_pipeline.books.audit_state import AuditState
-from lineage_pipeline.books.broker_book import BrokerBook, OpenRangeReader, RangeReader
-from lineage_pipeline.books.index_store import IndexPath, read_index
-from lineage_pipeline.books.lake_book import LakeBook
+from lineage_pipeline.books.broker_book import OpenRangeReader
 from lineage_pipeline.books.lake_rows import plain_rows_of, rows_within
 from lineage_pipeline.books.table_files import TableWriter, data_schema, quarantine_schema
-from lineage_pipeline.core.avro_confluent import FetchSchema
-from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
-from lineage_pipeline.core.deployment import Isolation
-from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.lake_comparison import shown
 from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
 from lineage_pipeline.core.ledger import same_topic
 from lineage_pipeline.core.ledger_events import Incarnation, Verified
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
-from lineage_pipeline.core.record_schema import RecordSchema
 from lineage_pipeline.core.table_rows import RowMaker
 from lineage_pipeline.core.value_comparison import (
     Compared,
@@ -39,31 +31,10 @@ from lineage_pipeline.core.value_comparison import (
 )
 from lineage_pipeline.core.verification import BrokenObject, Verification, sample_windows
 from lineage_pipeline.errors import BrokerError, LakeFileError, LedgerError, StoreError
+from lineage_pipeline.verify_scene import Scene, VerifyRequest, indexed_now, look
 
 GROUP = 100_000  # offsets whose rows are held at the same time, at most
-Progress = Callable[[int, int], None]  # windows compared, and how many there are
 _Rows = dict[tuple[int, int], list[LakeRow]]  # by partition and offset
-
-
-@dataclass(frozen=True)
-class VerifyRequest:
-    """What to compare. `isolation` is the writer's. `progress` is told how far the reading is.
-
-    `fetch`: schemas of a registry, see payload_decoder.
-
-    `state`: where audits are remembered, so that their reports tell what was found; None: nowhere.
-    """
-
-    index: IndexPath
-    lake: LakeBook
-    broker: BrokerBook
-    reader: RangeReader
-    schema: RecordSchema
-    isolation: Isolation
-    state: AuditState | None = None
-    rules: AuditRules = field(default_factory=AuditRules)
-    progress: Progress = lambda _done, _all: None
-    fetch: FetchSchema | None = None
 
 
 @dataclass
@@ -80,21 +51,28 @@ class _Found:
     hidden: dict[int, list[tuple[RangeSet, str]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    def note_broken(self, file: LakeFile, why: str) -> None:
+        """The object cannot be read whole."""
+        self.broken[file.listed.name], self.why[file.listed.name] = file, why
+
 
 def verify_sample(request: VerifyRequest, records: int, seed: int, at: datetime) -> Verification:
     """Compare about so many records at random places that both the lake and Kafka still hold.
 
     Raises BrokerError when the broker cannot be asked.
     """
-    scene = _look(request, at)
-    candidates = {
-        partition: runs.ranges().clip(readable.start, readable.end)
-        for partition, runs in scene.manifest.chosen(lambda one: one.left is None).by_partition()
-        for readable in [scene.readable(partition)]
-        if isinstance(readable, OffsetRange)
-    }
+    scene, found = look(request, at), _Found()
+    candidates: dict[int, RangeSet] = {}
+    for partition, held in scene.held().items():
+        readable = scene.readable(partition)
+        if isinstance(readable, OffsetRange):
+            candidates[partition] = held.clip(readable.start, readable.end)
+        else:
+            found.problems.append(f"partition {partition} was left out of the sample: {readable}")
+    for one in scene.broken:  # none of their records can be drawn
+        found.note_broken(one.file, str(one.file.problem))
     windows = sample_windows(candidates, records, random.Random(seed).randrange)  # noqa: S311 - a sample, no secret
-    return _verify(request, scene, windows, seed)
+    return _verify(request, scene, windows, seed, found)
 
 
 def verify_range(request: VerifyRequest, window: Window, at: datetime) -> Verification:
@@ -103,7 +81,7 @@ def verify_range(request: VerifyRequest, window: Window, at: datetime) -> Verifi
         Window(window.partition, OffsetRange(start, min(start + GROUP, window.range.end)))
         for start in range(window.range.start, window.range.end, GROUP)
     ]
-    return _verify(request, _look(request, at), tuple(parts), None)
+    return _verify(request, look(request, at), tuple(parts), None, _Found())
 
 
 def keep(request: VerifyRequest, found: Verification) -> Verification:
@@ -126,45 +104,18 @@ def keep(request: VerifyRequest, found: Verification) -> Verification:
     return found
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """Both sides as they are looked at: the lake's objects, and the broker's word."""
-
-    at: datetime
-    manifest: LakeManifest
-    problems: tuple[str, ...]
-    doubt: str
-    snapshot: BrokerSnapshot
-    isolation: Isolation
-    replayed: Mapping[int, RangeSet]
-
-    def readable(self, partition: int) -> OffsetRange | str:
-        """What Kafka gives a reader of that isolation level; or why nobody knows."""
-        seen = self.snapshot.partitions.get(partition)
-        if seen is None or seen.log_start is None or seen.last_stable is None or seen.high_watermark is None:
-            return (seen and seen.error) or "the partition is not among the broker's"
-        end = seen.last_stable if self.isolation == "read_committed" else seen.high_watermark
-        return OffsetRange(seen.log_start, end)
-
-
-def _look(request: VerifyRequest, at: datetime) -> _Scene:
-    lake = request.lake.read(at)
-    snapshot = request.broker.snapshot(request.index.topic)
-    doubt = lake.doubts[0].text if lake.doubts else ""
-    return _Scene(at, lake.manifest, lake.problems, doubt, snapshot, request.isolation, lake.claimed())
-
-
-def _verify(request: VerifyRequest, scene: _Scene, windows: tuple[Window, ...], seed: int | None) -> Verification:
-    found = _Found()
+def _verify(
+    request: VerifyRequest, scene: Scene, windows: tuple[Window, ...], seed: int | None, found: _Found
+) -> Verification:
     compared: list[Compared] = []
     indexed: Mapping[int, RangeSet] | None = None
     with request.reader.open(request.index.topic, request.isolation) as reader:
         for group in _groups(windows):
-            rows = _from_lake(request, scene.manifest, group, found)
+            rows = _from_lake(request, scene, group, found)
             for window in group:
                 reading = _reading(request, reader, scene, window, (rows, found))
                 if any(offset not in reading.lake for offset in reading.expected):
-                    indexed = _indexed(request) if indexed is None else indexed
+                    indexed = _indexed(request, scene, found) if indexed is None else indexed
                     reading = replace(reading, indexed=indexed.get(window.partition, EMPTY))
                 compared.append(compare(reading))
                 request.progress(len(compared), len(windows))
@@ -198,13 +149,18 @@ def _groups(windows: Sequence[Window]) -> Iterator[list[Window]]:
         yield group
 
 
-def _from_lake(request: VerifyRequest, manifest: LakeManifest, windows: Sequence[Window], found: _Found) -> _Rows:
+def _from_lake(request: VerifyRequest, scene: Scene, windows: Sequence[Window], found: _Found) -> _Rows:
     """The rows at the windows, from every object that holds any of them."""
     wanted: dict[int, RangeSet] = {}
     for one in windows:
         wanted[one.partition] = wanted.get(one.partition, EMPTY).union(RangeSet.of(one.range))
+    for former in scene.broken:
+        hidden = {number: ranges.intersection(wanted.get(number, EMPTY)) for number, ranges in former.held.items()}
+        if any(len(ranges) for ranges in hidden.values()):
+            found.note_broken(former.file, str(former.file.problem))
+            _hide(found, hidden, f"{shown(former.file.listed)} held them and cannot be read whole")
     rows: _Rows = {}
-    for file, held in _holding(manifest, wanted):
+    for file, held in _holding(scene.manifest, wanted):
         name = file.listed.name
         try:
             for partition, offset, row in rows_within(
@@ -213,7 +169,7 @@ def _from_lake(request: VerifyRequest, manifest: LakeManifest, windows: Sequence
                 rows.setdefault((partition, offset), []).append(row)
             found.whole.add(name)
         except LakeFileError as error:
-            found.broken[name], found.why[name] = file, str(error)
+            found.note_broken(file, str(error))
             _hide(found, held, f"{shown(file.listed)} holds them and cannot be read whole")
         except StoreError as error:
             found.problems.append(str(error))
@@ -240,7 +196,7 @@ def _hide(found: _Found, held: Mapping[int, RangeSet], why: str) -> None:
 
 
 def _reading(
-    request: VerifyRequest, reader: OpenRangeReader, scene: _Scene, window: Window, lake: tuple[_Rows, _Found]
+    request: VerifyRequest, reader: OpenRangeReader, scene: Scene, window: Window, lake: tuple[_Rows, _Found]
 ) -> Reading:
     (rows, found), number, wanted = lake, window.partition, window.range
     unknown = [
@@ -294,5 +250,10 @@ def _from_kafka(
     return expected, reading.reached, reading.stopped.text if reading.stopped else ""
 
 
-def _indexed(request: VerifyRequest) -> dict[int, RangeSet]:
-    return {partition: one.exact for partition, one in read_index(request.index).coverage.items()}
+def _indexed(request: VerifyRequest, scene: Scene, found: _Found) -> dict[int, RangeSet]:
+    """The offsets with an index row of the topic that is now."""
+    try:
+        return indexed_now(request, scene)
+    except StoreError as error:
+        found.problems.append(f"the offset index could not be read: {error}")
+        return {}

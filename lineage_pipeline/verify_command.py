@@ -26,8 +26,9 @@ from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.settings import Settings, TopicSettings, load_settings
-from lineage_pipeline.verify import Progress as Tell
-from lineage_pipeline.verify import VerifyRequest, keep, verify_range, verify_sample
+from lineage_pipeline.verify import keep, verify_range, verify_sample
+from lineage_pipeline.verify_scene import Progress as Tell
+from lineage_pipeline.verify_scene import VerifyRequest
 from lineage_pipeline.written_schemas import written_schemas
 
 SAMPLE = 1_000

@@ -16,7 +16,8 @@ from lineage_pipeline.core.record_schema import RecordSchema, record_schema
 from lineage_pipeline.core.value_comparison import Window
 from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import RepairError
-from lineage_pipeline.verify import VerifyRequest, verify_range
+from lineage_pipeline.verify import verify_range
+from lineage_pipeline.verify_scene import VerifyRequest
 from tests.repair_world import BAD, MARKER, SCHEMA, ModelRangeReader, RepairWorld, Sent, payload
 
 VALUES = record_schema("avro", SCHEMA)

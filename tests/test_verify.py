@@ -13,7 +13,8 @@ from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.value_comparison import Window
 from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import BrokerError
-from lineage_pipeline.verify import VerifyRequest, keep, verify_range, verify_sample
+from lineage_pipeline.verify import keep, verify_range, verify_sample
+from lineage_pipeline.verify_scene import VerifyRequest
 from tests.books.model_broker import ModelPartition
 from tests.repair_world import BAD, MARKER, TOPIC, ModelRangeReader, RepairWorld, payload
 
@@ -182,8 +183,77 @@ def test_a_topic_recreated_meanwhile_is_no_evidence(world: RepairWorld) -> None:
 def test_what_cannot_be_remembered_is_a_problem(world: RepairWorld) -> None:
     world.broker.topic_ids[TOPIC] = "other"
     found = verify(world, 0, 5)
-    assert "no audit has seen this topic yet" in found.problems[0]
+    assert "no audit has seen this topic yet" in found.problems[-1]
     assert keep(replace(request(world), state=None), found) is found
+
+
+def recreate(world: RepairWorld) -> None:
+    """The topic is made anew with other records, and the job starts again; the lake's files stay."""
+    world.pass_time(3600)
+    world.broker.topic_ids[TOPIC] = "topic-2"
+    world.log[0] = [payload(f"u{number}", number) for number in range(RECORDS)]
+    world.deploy("job-2", topic_id="topic-2")
+    world.pass_time(60)
+
+
+def test_files_of_a_topic_that_is_no_more_are_not_held_against_the_records_of_the_one_now(world: RepairWorld) -> None:
+    recreate(world)
+    world.wrote((0, 0, 30), name="part-9", writer="job-2")
+    assert world.audit().verdict == "complete"
+    found = verify(world, 0, 30)
+    assert (found.verdict, found.records, found.differences) == ("complete", 30, ())
+    assert verify_sample(request(world), 1000, 1, world.now).records == 30
+    later = verify(world, 25, RECORDS)  # of the last ten there is no index row but that of the topic before
+    assert (later.verdict, later.records, str(later.unknown[0].range)) == ("undetermined", 5, "[30, 40)")
+
+
+def test_a_topic_recreated_without_a_start_of_the_job_is_compared_with_nothing(world: RepairWorld) -> None:
+    world.broker.topic_ids[TOPIC] = "topic-2"
+    world.log[0] = [payload(f"u{number}", number) for number in range(RECORDS)]
+    for found in (verify(world), verify_sample(request(world), 1000, 1, world.now)):
+        assert (found.verdict, found.records, found.differences) == ("undetermined", 0, ())
+        assert "topic id topic-1, and the broker has cluster cluster-1, topic id topic-2" in found.problems[0]
+
+
+def test_a_deployment_record_that_cannot_be_read_leaves_open_whose_the_files_are(world: RepairWorld) -> None:
+    world.stores["index"].place("_deployments/job-2.json", b"{")
+    found = verify(world)
+    assert (found.verdict, found.records) == ("undetermined", 0)
+    assert "job-2" in found.problems[0]
+
+
+def test_a_partition_of_which_the_broker_says_nothing_is_left_out_of_a_sample_aloud() -> None:
+    world = RepairWorld({0: [payload("a", 1)] * 20, 1: [payload("b", 1)] * 20})
+    world.wrote((0, 0, 20), (1, 0, 20))
+    assert verify_sample(request(world), 1000, 1, world.now).verdict == "complete"
+    world.broker.partitions[TOPIC][1] = ModelPartition(20, fault="leader not available")
+    found = verify_sample(request(world), 1000, 1, world.now)
+    assert (found.verdict, found.records) == ("undetermined", 20)
+    assert found.problems == ("partition 1 was left out of the sample: leader not available",)
+    del world.broker.partitions[TOPIC][1]
+    assert verify_sample(request(world), 1000, 1, world.now).verdict == "undetermined"
+
+
+def test_an_object_found_broken_stays_so_for_the_next_comparison(world: RepairWorld) -> None:
+    flip(world, "part-2", "text")
+    for _ in range(3):
+        found = verify_sample(request(world), 1000, 1, world.now)
+        assert (found.verdict, [one.key[-6:] for one in found.broken]) == ("loss", ["part-2"])
+    again = verify(world, 25, 26)
+    assert (again.verdict, again.differences, [one.key[-6:] for one in again.broken]) == ("loss", (), ["part-2"])
+    assert verify(world, 0, 20).verdict == "complete"
+
+
+def test_an_object_that_cannot_be_read_for_another_reason_is_open_and_makes_nothing_absent(
+    world: RepairWorld,
+) -> None:
+    key = next(one for one in world.stores["output"].objects if one.endswith("part-2"))
+    buffer = io.BytesIO()
+    pq.write_table(pq.read_table(io.BytesIO(world.stores["output"].objects[key][0])), buffer, compression="brotli")
+    world.stores["output"].place(key, buffer.getvalue())
+    for found in (verify(world, 20, 29), verify_sample(request(world), 1000, 1, world.now)):
+        assert (found.verdict, found.differences) == ("undetermined", ())
+        assert "BROTLI" in found.problems[0]
 
 
 def test_an_empty_lake_proves_nothing() -> None:
