@@ -90,10 +90,10 @@ class QuarantineListing:
 
 def list_quarantine(request: QuarantineRequest, at: datetime) -> QuarantineListing:
     """The rows by class. Raises StoreError when the table cannot be listed, or not be told what was replayed."""
-    now = read_topic_now(request.index, request.topic)
+    now, unknown = read_topic_now(request.index, request.topic)
     objects = quarantine_files(request.book, request.selection, now)
     replayed = _replayed(request, now, at)
-    counter, problems = ClassCounter(request.examples), list[str]()
+    counter, problems = ClassCounter(request.examples), [*unknown]
     if not objects and not quarantine_files(request.book, Selection(), TopicNow()):
         problems += lacking_files(request.book, request.index, request.topic, replayed)
     for number, one in enumerate(objects, 1):
@@ -109,9 +109,15 @@ def list_quarantine(request: QuarantineRequest, at: datetime) -> QuarantineListi
     return QuarantineListing(request.topic, classes, len(objects), tuple(problems))
 
 
-def read_topic_now(index: ObjectStore, topic: str) -> TopicNow:
-    """Which topic of the name is read now, by the deployment records. Raises StoreError when they cannot be listed."""
-    return topic_now(read_deployments(index, topic).deployments) if index.exists() else TopicNow()
+def read_topic_now(index: ObjectStore, topic: str) -> tuple[TopicNow, tuple[str, ...]]:
+    """Which topic of the name is read now, by the deployment records; and why it may be another one.
+
+    Raises StoreError when they cannot be listed.
+    """
+    if not index.exists():
+        return TopicNow(), ()
+    book = read_deployments(index, topic)
+    return topic_now(book.deployments), book.problems
 
 
 def quarantine_files(book: LakeBook, selection: Selection, now: TopicNow) -> list[LakeObject]:
@@ -147,9 +153,13 @@ def lacking_files(book: LakeBook, index: ObjectStore, topic: str, replayed: Mapp
 
 
 def claims_of(book: LakeBook, now: TopicNow) -> tuple[ReplayClaim, ...]:
-    """The replays of the topic that is now. Raises StoreError or LedgerError."""
+    """The replays of the topic that is now. Raises StoreError or LedgerError.
+
+    What was claimed before any record named a topic belongs to the first one that is named.
+    """
     claims = book.replays.claims() if book.replays is not None else ()
-    return tuple(one for one in claims if (one.cluster_id, one.topic_id) == (now.cluster_id, now.topic_id))
+    ours = {(now.cluster_id, now.topic_id), *([(None, None)] if now.since is None else [])}
+    return tuple(one for one in claims if (one.cluster_id, one.topic_id) in ours)
 
 
 def _replayed(request: QuarantineRequest, now: TopicNow, at: datetime) -> dict[int, RangeSet]:

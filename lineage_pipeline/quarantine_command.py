@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lineage_pipeline.audit_topic import audit_request
+from lineage_pipeline.books.claim_log import ended
 from lineage_pipeline.books.lake_book import LakeBook
-from lineage_pipeline.books.object_store import ObjectStore
+from lineage_pipeline.books.object_store import ObjectStore, present
 from lineage_pipeline.books.replay_log import ReplayLog
 from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.core.offset_index import MAX_PARTITION
@@ -112,7 +113,10 @@ def replay_command(**options: Any) -> None:
         if options["as_json"]:
             raise click.UsageError("--history is for people: leave --json out")
         log = ReplayLog(index, topic.name)
-        render_replays(log.claims(), log.notes(), stdout)
+        claims, notes = log.claims(), log.notes()
+        open_ones = [one for one in claims if not ended(one, notes)]
+        there = present(book.tables["data"], [key for one in open_ones for key in one.object_keys()])
+        render_replays(claims, notes, there, stdout)
         return
     request = ReplayRequest(
         topic=topic.name,
@@ -136,7 +140,7 @@ def replay_command(**options: Any) -> None:
         stdout.print("nothing was written: --execute writes the rows")
     if options["as_json"]:
         click.echo(json.dumps(replay_json(plan, done, executed=wanted)))
-    click.get_current_context().exit(3 if plan.obstacles or any(one.failures for one in done) else 0)
+    click.get_current_context().exit(3 if plan.obstacles or any(not one.whole for one in done) else 0)
 
 
 def _request(settings: Settings, topic: TopicSettings, options: dict[str, Any]) -> tuple[ObjectStore, LakeBook]:

@@ -103,8 +103,13 @@ def prepare(request: ReplayRequest, now: Clock, progress: Progress = lambda _cou
     Raises LedgerError when an earlier claim cannot be read, StoreError when something could not be looked at,
     LakeFileError when a quarantine file cannot be read.
     """
-    topic = read_topic_now(request.index, request.topic)
+    topic, unknown = read_topic_now(request.index, request.topic)
     every = request.log.claims()
+    if topic.cluster_id is None and any(one.cluster_id is not None for one in every):
+        unknown = (
+            *unknown,
+            "which topic earlier replays were of is known, and which is now is not: restore _deployments",
+        )
     claims = claims_of(request.book, topic)
     reading = request.book.read_whole(now)
     if reading.status != "read":
@@ -127,7 +132,10 @@ def prepare(request: ReplayRequest, now: Clock, progress: Progress = lambda _cou
         portions=tuple(parts.portions()),
         tried=tried,
         reading=reading,
-        obstacles=tuple(_obstacles(request, reading, claims, topic)),
+        obstacles=(
+            *(f"whose rows these are is not known: {one}" for one in unknown),
+            *_obstacles(request, reading, claims, topic),
+        ),
         keyless=keyless,
     )
 

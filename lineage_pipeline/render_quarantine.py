@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lineage_pipeline.books.claim_log import Note
+from lineage_pipeline.books.claim_log import Note, ended
 from lineage_pipeline.core.quarantine_classes import ErrorClass, Example, shown_time
 from lineage_pipeline.core.quarantine_replay import count
 from lineage_pipeline.core.replay_claim import ReplayClaim
@@ -89,20 +89,32 @@ def render_replayed(done: Sequence[Done], topic: str, console: Console) -> None:
             )  # fmt: skip
         if one.left:
             console.print(
-                Text(f"{one.part.key} is left as it is: it holds rows that do not decode any more", "red"),
+                Text(f"{one.part.key} is left as it is: it holds rows that cannot be written again", "red"),
                 soft_wrap=True,
             )
+        if one.gone:
+            console.print(
+                Text(f"replay {one.part.claim.number} took on {one.gone} records that are in no data file, and in no"
+                     " quarantine file any more: an audit with the lake book says what is lost", "red"),
+                soft_wrap=True,
+            )  # fmt: skip
     if written:
         console.print(f"next: lineage audit --books index,broker,lake --topic {topic}")
 
 
-def render_replays(claims: Sequence[ReplayClaim], notes: Sequence[Note], console: Console) -> None:
-    """Who replayed what, oldest first."""
+def render_replays(
+    claims: Sequence[ReplayClaim], notes: Sequence[Note], there: Collection[str], console: Console
+) -> None:
+    """Who replayed what, oldest first. `there`: keys of data objects; they tell what no note does of a killed one."""
     for claim in claims:
         text = f"{claim.number} {claim.at:%Y-%m-%d %H:%M:%SZ} {claim.by} {claim.writer}: {claim.records} records"
         console.print(text, soft_wrap=True)
         for note in (one for one in notes if one.number == claim.number):
             console.print(f"  {note.at} {note.by} {note.what} {note.text}".rstrip(), soft_wrap=True)
+        if not ended(claim, notes):
+            keys = claim.object_keys()
+            written = sum(key in there for key in keys)
+            console.print(f"  not noted as finished; {written} of its {len(keys)} data objects are there")
 
 
 def replay_json(plan: ReplayPlan, done: Sequence[Done], *, executed: bool) -> dict[str, Any]:
@@ -132,6 +144,7 @@ def replay_json(plan: ReplayPlan, done: Sequence[Done], *, executed: bool) -> di
         "written": sum(one.written for one in done),
         "objects": [one.part.key for one in done if one.written],
         "failed": [example.to_json() for one in done for example in one.failed.values()],
+        "gone": sum(one.gone for one in done),
         "obstacles": list(plan.obstacles),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
 
@@ -70,8 +71,13 @@ def render_outcome(done: tuple[Replayed, ...], console: Console) -> None:
             )
 
 
-def render_history(claims: tuple[RepairClaim, ...], notes: tuple[Note, ...], console: Console) -> None:
-    """Who repaired what, oldest first."""
+def render_history(
+    claims: tuple[RepairClaim, ...], notes: tuple[Note, ...], unfinished: Mapping[int, int], console: Console
+) -> None:
+    """Who repaired what, oldest first. `unfinished`: by number, how many parts of a repair have no index object.
+
+    It has the repairs that are not noted as finished.
+    """
     for claim in claims:
         ranges = ", ".join(
             f"partition {number} {name} {part}"
@@ -84,6 +90,9 @@ def render_history(claims: tuple[RepairClaim, ...], notes: tuple[Note, ...], con
         )
         for note in (one for one in notes if one.number == claim.number):
             console.print(f"  {note.at} {note.by} {note.what} {note.text}".rstrip(), soft_wrap=True)
+        if claim.number in unfinished:
+            parts, left = sum(1 for _ in claim.chunks()), unfinished[claim.number]
+            console.print(f"  not noted as finished; {parts - left} of its {parts} parts are written and indexed")
 
 
 def _print_planned(prepared: Prepared, lake: Lake, console: Console) -> None:

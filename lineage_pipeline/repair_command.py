@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lineage_pipeline.audit_topic import audit_request, audit_topic, audit_twice
+from lineage_pipeline.books.claim_log import ended
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.books.schema_file import topic_schema
@@ -63,7 +64,9 @@ def repair_command(**options: Any) -> None:
         if options["as_json"]:
             raise click.UsageError("--history is for people: leave --json out")
         log = RepairLog(request.lake.offset_index, chosen.name)
-        render_history(log.claims(), log.notes(), stdout)
+        claims, notes = log.claims(), log.notes()
+        left = {one.number: len(log.unfinished(one)) for one in claims if not ended(one, notes)}
+        render_history(claims, notes, left, stdout)
         return
 
     def look() -> AuditReport:

@@ -29,7 +29,8 @@ from lineage_pipeline.replay import put_same
 class Done:
     """What became of one part: how many rows are newly in data; claimed ones that do not decode any more, by class.
 
-    `left`: the object is as it was, since it holds rows that do not decode any more.
+    `left`: the object is as it was, since it holds rows that cannot be written again. `gone`: how many claimed rows are
+    neither in data nor in any quarantine file.
     """
 
     part: Part
@@ -37,6 +38,12 @@ class Done:
     failures: int = 0
     failed: Mapping[str, Example] = field(default_factory=dict)
     left: bool = False
+    gone: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that was claimed is in data now."""
+        return not (self.failures or self.gone or self.left)
 
 
 def execute(request: ReplayRequest, plan: ReplayPlan, now: Clock, progress: Progress) -> Iterator[Done]:
@@ -66,31 +73,39 @@ def _run(
     request: ReplayRequest, plan: ReplayPlan, parts: Sequence[Part], now: Clock, progress: Progress
 ) -> Iterator[Done]:
     """The parts of one claim, with a note before and after."""
-    number, written, failures = parts[0].claim.number, 0, 0
+    number, done = parts[0].claim.number, list[Done]()
     request.log.note(begun(number, request.by, now()))
     try:
         for part in parts:
-            done = _write(request, plan, part, progress)
-            written, failures = written + done.written, failures + done.failures
-            yield done
+            done.append(_write(request, plan, part, progress))
+            yield done[-1]
     except LineageError as error:
-        text = f"{written} records to data; then: {error}"
+        text = f"{_written(done)}; then: {error}"
         request.log.note(Note(number, time_text(now()), request.by, "failed", text))
         raise
-    text = f"{written} records to data" + (f", {failures} cannot be decoded any more" if failures else "")
-    request.log.note(Note(number, time_text(now()), request.by, "failed" if failures else "finished", text))
+    failures, gone = sum(one.failures for one in done), sum(one.gone for one in done)
+    text = _written(done) + (f", {failures} cannot be decoded any more" if failures else "")
+    text += f", {gone} are in no quarantine file any more" if gone else ""
+    text += ", an object is left as it was" if any(one.left for one in done) else ""
+    what = "finished" if all(one.whole for one in done) else "failed"
+    request.log.note(Note(number, time_text(now()), request.by, what, text))
+
+
+def _written(done: Sequence[Done]) -> str:
+    return f"{sum(one.written for one in done)} records to data"
 
 
 def _write(request: ReplayRequest, plan: ReplayPlan, part: Part, progress: Progress) -> Done:
     """One data object, whole: all rows of the part that decode, in the order of partition and offset."""
     decoder, rows = RowMaker(request.schema, request.fetch), dict[tuple[int, int], TableRow]()
     failed: dict[str, Example] = {}
-    failures = 0
+    failures, seen = 0, set[tuple[int, int]]()
     for file, row in rows_at(request, plan.reading.manifest, plan.now, part.offsets):
         place = (row.partition, row.record.offset)
         if place in rows:
             continue  # in quarantine twice: one row of it is enough
         result = decoder.row(row.partition, row.record)
+        seen.add(place)
         if result.table == "data":
             rows[place] = _with_unknown_headers(result, request.schema, row)
             progress(1)
@@ -99,15 +114,17 @@ def _write(request: ReplayRequest, plan: ReplayPlan, part: Part, progress: Progr
             error = error_of(result)
             failed.setdefault(error.partition(":")[0], example_of(file, row, error))
     new = sum(1 for partition, offset in rows if offset in part.lacking.get(partition, EMPTY))
+    gone = count(part.lacking) - sum(1 for one, offset in seen if offset in part.lacking.get(one, EMPTY))
     if not new:
-        return Done(part, 0, failures, failed)
+        return Done(part, 0, failures, failed, gone=gone)
     if len(rows) - new < count(part.offsets) - count(part.lacking):
-        return Done(part, 0, failures, failed, left=True)  # writing it again would take rows out of data
+        # writing it again would take rows out of data
+        return Done(part, 0, failures, failed, left=True, gone=gone)
     writer = TableWriter(data_schema(request.schema))
     for place in sorted(rows):
         writer.add(rows[place].values, rows[place].size)
     put_same(request.book.tables["data"], part.key, writer.finish(), again=part.begun)
-    return Done(part, new, failures, failed)
+    return Done(part, new, failures, failed, gone=gone)
 
 
 def _with_unknown_headers(result: TableRow, schema: RecordSchema, row: QuarantinedRow) -> TableRow:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from lineage_pipeline.books.replay_log import ReplayLog
@@ -308,6 +311,40 @@ def test_a_claim_that_was_deleted_stops_everything(world: RepairWorld) -> None:
     assert any("replay claim 1" in one for one in report.problems)
 
 
+@pytest.mark.parametrize("named", ["with-number", "as-before", "unreadable"])
+def test_the_last_claim_that_was_deleted_stops_everything_too(world: RepairWorld, named: str) -> None:
+    replay(world)
+    index = world.stores["index"]
+    for number in ("000001", "000002"):
+        del index.objects[f"_replays/{TOPIC}/claims/{number}.json"]
+    for key in [one for one in index.objects if f"_replays/{TOPIC}/attempts/" in one]:
+        data = index.objects[key][0]
+        if named == "as-before":  # earlier versions left the number out of the name
+            index.place(key.replace("/000001-", "/").replace("/000002-", "/"), data)
+            del index.objects[key]
+        elif named == "unreadable":
+            index.place(key, b"")
+    with pytest.raises(LedgerError, match="replay claim 1 of orders is gone"):
+        plan(world)
+    report = world.audit()
+    assert report.verdict == "undetermined"
+    assert any("replay claim 1" in one for one in report.problems)
+
+
+@pytest.mark.parametrize("folder", ["claims", "attempts"])
+def test_a_replay_that_begins_while_claims_are_read_takes_none_away(world: RepairWorld, folder: str) -> None:
+    other = request(world, by="Grace")
+    planned = prepare(other, lambda: world.now)
+
+    def begin(operation: str, key: str) -> None:
+        if (operation, key) == ("list", f"_replays/{TOPIC}/{folder}"):
+            world.stores["index"].before = lambda *_: None
+            list(execute(other, planned, lambda: world.now, lambda _count: None))
+
+    world.stores["index"].before = begin
+    assert len(ReplayLog(world.stores["index"], TOPIC).claims()) == 2
+
+
 # ---- a schema that turns out wrong in the middle
 
 
@@ -320,6 +357,48 @@ def test_what_a_killed_replay_took_on_and_no_schema_reads_any_more_waits_for_one
     assert sum(in_data(world).values()) == written
     replay(world)
     assert_replayed_once(world)
+
+
+def notes(world: RepairWorld) -> list[tuple[str, str]]:
+    return [(one.what, one.text) for one in request(world).log.notes() if one.what != "begun"]
+
+
+def test_what_a_killed_replay_took_on_and_no_quarantine_file_holds_any_more_is_no_success(world: RepairWorld) -> None:
+    dying(world, steps(fresh_world()) - 3, after=False)
+    world.audit()
+    world.stores["quarantine"].objects.clear()
+    found = plan(world)
+    assert found.unfinished == 7
+    done = replay(world)
+    assert [(one.written, one.gone, one.whole) for one in done] == [(0, 5, False), (0, 2, False)]
+    assert replay_json(found, done, executed=True)["gone"] == 7
+    assert ("failed", "0 records to data, 7 are in no quarantine file any more") in notes(world)
+    world.audit()
+    world.pass_time(3600)
+    assert world.audit().totals["damaged"] == 7 + 2  # two never decoded
+
+
+def test_an_object_that_cannot_be_written_anew_whole_is_left_and_that_is_no_success(world: RepairWorld) -> None:
+    made = replay(world, partition=0, offsets=OffsetRange(0, 3))
+    data, quarantine = world.stores["output"], world.stores["quarantine"]
+    # the object loses a row, and the file of the quarantine that the others came from is gone
+    key = made[0].part.key
+    table = table_of(data, key)
+    world.audit()
+    buffer = io.BytesIO()
+    pq.write_table(table.slice(0, 2), buffer)
+    data.place(key, buffer.getvalue())
+    (old,) = quarantine.objects
+    rows = table_of(quarantine, old)
+    del quarantine.objects[old]
+    buffer = io.BytesIO()
+    pq.write_table(rows.filter(pc.greater(rows["kafka_offset"], 1)), buffer)
+    quarantine.place(f"{old}-2", buffer.getvalue())
+    before = data.objects[key]
+    (done,) = [one for one in replay(world) if one.part.key == key]
+    assert (done.written, done.left, done.whole) == (0, True, False)
+    assert data.objects[key] == before
+    assert ("failed", "0 records to data, an object is left as it was") in notes(world)
 
 
 # ---- what the books say afterwards
@@ -479,6 +558,32 @@ def test_rows_of_a_topic_that_is_no_more_are_not_replayed_and_their_claims_take_
     world.wrote((0, 0, RECORDS), name="part-9", writer="job-2", record=BROKEN)
     assert sum(one.written for one in replay(world)) == RECORDS - 1
     assert len(ReplayLog(world.stores["index"], TOPIC).claims()) == 2
+
+
+def test_where_a_record_of_a_start_cannot_be_read_nothing_is_replayed(world: RepairWorld) -> None:
+    world.stores["index"].place("_deployments/job-2.json", b"{")  # it may be of a topic created anew
+    with pytest.raises(RepairError, match=r"whose rows these are is not known: .*job-2"):
+        replay(world)
+    assert "job-2" in listed(world)["problems"][0]
+
+
+def test_where_the_records_of_all_starts_are_gone_what_was_claimed_is_not_claimed_again(world: RepairWorld) -> None:
+    dying(world, steps(fresh_world()) - 3, after=False)
+    del world.stores["index"].objects["_deployments/job-1.json"]
+    assert "restore _deployments" in plan(world).obstacles[0]
+    world.deploy()
+    replay(world)
+    assert_replayed_once(world)
+
+
+def test_what_was_claimed_before_a_start_declared_its_topic_is_finished_after_it() -> None:
+    world = fresh_world()
+    del world.stores["index"].objects["_deployments/job-1.json"]
+    dying(world, steps(fresh_world()) - 3, after=False)
+    world.deploy()
+    replay(world)
+    assert len(ReplayLog(world.stores["index"], TOPIC).claims()) == 2
+    assert_replayed_once(world)
 
 
 def test_the_history_tells_who_replayed_what(world: RepairWorld) -> None:

@@ -82,6 +82,20 @@ def test_a_replay_is_planned_carried_out_and_remembered(lake: Path) -> None:
     assert ", replayed: trailing-bytes" in listed
 
 
+def test_the_history_tells_of_a_replay_that_was_killed_what_is_there(lake: Path) -> None:
+    run(lake, "quarantine", "replay", "--execute", "--by", "Ada")
+    assert "not noted" not in run(lake, "quarantine", "replay", "--history").output
+    notes = sorted((lake / "lake" / "offset-index" / "_replays" / TOPIC / "attempts").iterdir())
+    (finished,) = [one for one in notes if "finished" in one.read_text()]
+    finished.unlink()
+    assert "not noted as finished; 1 of its 1 data objects are there" in run(
+        lake, "quarantine", "replay", "--history"
+    ).output  # fmt: skip
+    (written,) = (lake / "lake" / "output").rglob("replay-*.parquet")
+    written.unlink()
+    assert "0 of its 1 data objects are there" in run(lake, "quarantine", "replay", "--history").output
+
+
 def test_what_forbids_a_replay_is_said_and_ends_with_3(lake: Path) -> None:
     (lake / "lake" / "output" / f"kafka_topic={TOPIC}" / "torn").write_bytes(b"PAR1 torn PAR1")
     done = run(lake, "quarantine", "replay", "--execute")

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lineage_pipeline.books.claim_log import ended
 from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.record_schema import record_schema
 from lineage_pipeline.errors import BrokerError, LedgerError, RepairError, UsageError
-from lineage_pipeline.render_repair import render_plan
+from lineage_pipeline.render_repair import render_history, render_plan
 from tests.books.memory_store import Died
 from tests.books.model_broker import ModelPartition
 from tests.repair_world import BAD, MARKER, SCHEMA, TOPIC, RepairWorld, payload
@@ -130,6 +131,16 @@ def test_who_repaired_what_is_kept(world: RepairWorld) -> None:
     notes = RepairLog(world.stores["index"], TOPIC).notes()
     assert sorted((one.number, one.by, one.what) for one in notes) == [(1, "Ada", "begun"), (1, "Ada", "finished")]
     assert "14 records to data, 4 to quarantine" in " ".join(one.text for one in notes)
+
+
+def test_the_history_tells_of_a_repair_that_was_killed_what_is_there(world: RepairWorld) -> None:
+    world.repair(by="Ada")
+    log, console = RepairLog(world.stores["index"], TOPIC), Console(record=True, width=200)
+    (claim,) = log.claims()
+    assert ended(claim, log.notes())
+    render_history((claim,), log.notes()[:1], {1: len(log.unfinished(claim))}, console)
+    parts = len(list(claim.chunks()))
+    assert f"not noted as finished; {parts} of its {parts} parts are written and indexed" in console.export_text()
 
 
 # ---- a repair that dies
@@ -331,12 +342,13 @@ def test_a_claim_that_is_changed_stops_every_repair(world: RepairWorld) -> None:
         world.plan()
 
 
-def test_a_claim_that_is_gone_stops_every_repair(world: RepairWorld) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_claim_that_is_gone_stops_every_repair(world: RepairWorld, number: int) -> None:
     world.repair()
     lose_more(world)
     world.repair()
-    del world.stores["index"].objects[f"_repairs/{TOPIC}/claims/000001.json"]
-    with pytest.raises(LedgerError, match="repair claim 1 of orders is gone"):
+    del world.stores["index"].objects[f"_repairs/{TOPIC}/claims/{number:06d}.json"]
+    with pytest.raises(LedgerError, match=f"repair claim {number} of orders is gone"):
         world.plan()
 
 

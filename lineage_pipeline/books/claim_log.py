@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,6 +21,7 @@ from lineage_pipeline.core.ledger_json import time_text
 from lineage_pipeline.errors import LedgerError, StoreError
 
 _NUMBER = re.compile(r"(\d{6,12})\.json")
+_NOTED = re.compile(r"(\d{6,12})-\d{8}T[^/]*\.json")  # earlier versions left the number out of the name
 
 
 class Claim(Protocol):
@@ -62,16 +63,23 @@ class ClaimLog(Generic[C]):
         self._what = what
 
     def read_claims(self, parse: Callable[[str, str], C]) -> tuple[C, ...]:
-        """All claims by number. Raises LedgerError when one is gone or cannot be read, StoreError on failure."""
+        """All claims by number. Raises LedgerError when one is gone or cannot be read, StoreError on failure.
+
+        That the last ones are gone is known from the notes, which are listed first: a claim is written before its
+        first note, and before anything else that it is for.
+        """
+        if not self._store.exists():
+            return ()
+        noted = self._highest_noted()
         found = []
-        for key, data in self._objects("claims"):
+        for key, data in self._read(self._keys("claims")):
             matched = _NUMBER.fullmatch(key.rpartition("/")[2])
             claim = parse(key, data.decode("utf-8", errors="replace"))
             if matched is None or int(matched[1]) != claim.number or claim.topic != self._topic:
                 raise LedgerError(f"{self._what} claim {key} is of another number or topic: restore it")
             found.append(claim)
         found.sort(key=lambda one: one.number)
-        gone = set(range(1, len(found) + 1)) - {one.number for one in found}
+        gone = set(range(1, max(len(found), noted) + 1)) - {one.number for one in found}
         if gone:
             raise LedgerError(
                 f"{self._what} claim {min(gone)} of {self._topic} is gone from {self._store.uri}/{self._root}: restore"
@@ -92,27 +100,27 @@ class ClaimLog(Generic[C]):
 
     def note(self, note: Note) -> None:
         """Add a note. Raises StoreError."""
-        name = f"{note.at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
+        name = f"{note.number:06d}-{note.at.replace(':', '').replace('-', '')}-{secrets.token_hex(4)}"
         text = {"number": note.number, "at": note.at, "by": note.by, "what": note.what, "text": note.text}
         self._store.put_new(f"{self._root}/attempts/{name}.json", json.dumps(text).encode())
 
     def notes(self) -> tuple[Note, ...]:
-        """All notes, oldest first; one that cannot be read is left out, since nothing is decided by it alone."""
-        found = []
-        for _, data in self._objects("attempts"):
-            try:
-                raw: Any = json.loads(data)
-                found.append(
-                    Note(int(raw["number"]), str(raw["at"]), str(raw["by"]), str(raw["what"]), str(raw["text"]))
-                )
-            except (KeyError, TypeError, ValueError):
-                continue
-        return tuple(sorted(found, key=lambda one: (one.at, one.what)))
+        """All notes, oldest first; one that cannot be read is left out, since nothing is decided by its text."""
+        keys = self._keys("attempts") if self._store.exists() else []
+        found = [_note(data) for _, data in self._read(keys)]
+        return tuple(sorted((one for one in found if one is not None), key=lambda one: (one.at, one.what)))
 
-    def _objects(self, folder: str) -> Iterator[tuple[str, bytes]]:
-        if not self._store.exists():
-            return
-        keys = sorted(info.key for info in self._store.list(f"{self._root}/{folder}") if info.key.endswith(".json"))
+    def _highest_noted(self) -> int:
+        """The highest number that a note names; 0 without any."""
+        names = {key: _NOTED.fullmatch(key.rpartition("/")[2]) for key in self._keys("attempts")}
+        unnamed = [_note(data) for _, data in self._read([key for key, name in names.items() if name is None])]
+        numbers = [int(name[1]) for name in names.values() if name is not None]
+        return max([0, *numbers, *(one.number for one in unnamed if one is not None)])
+
+    def _keys(self, folder: str) -> list[str]:
+        return sorted(info.key for info in self._store.list(f"{self._root}/{folder}") if info.key.endswith(".json"))
+
+    def _read(self, keys: list[str]) -> Iterator[tuple[str, bytes]]:
         for key, data in read_many(self._store, keys):
             if isinstance(data, StoreError):
                 raise data
@@ -125,6 +133,20 @@ class ClaimLog(Generic[C]):
             return False
 
 
+def _note(data: bytes) -> Note | None:
+    try:
+        raw: Any = json.loads(data)
+        return Note(int(raw["number"]), str(raw["at"]), str(raw["by"]), str(raw["what"]), str(raw["text"]))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
 def begun(number: int, by: str, at: datetime) -> Note:
     """The note with which every attempt begins."""
     return Note(number, time_text(at), by, "begun")
+
+
+def ended(claim: Claim, notes: Iterable[Note]) -> bool:
+    """Whether the newest note on the claim says that it is finished; without it an attempt may have been killed."""
+    mine = [one for one in notes if one.number == claim.number]
+    return bool(mine) and max(mine, key=lambda one: (one.at, one.what)).what == "finished"

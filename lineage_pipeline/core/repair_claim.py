@@ -180,7 +180,8 @@ def parse_claim(name: str, text: str) -> RepairClaim:
 
 def _claim(raw: Mapping[str, Any]) -> RepairClaim:
     isolation, number, width = raw["isolation"], raw["number"], raw["width"]
-    if isolation not in {"read_committed", "read_uncommitted"} or number < 1 or width < 1:
+    whole = all(type(one) is int and one >= 1 for one in (number, width))
+    if isolation not in {"read_committed", "read_uncommitted"} or not whole or not isinstance(raw["by"], str):
         raise ValueError(f"{isolation!r}, {number!r}, {width!r}")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", raw["topic"]):
         raise ValueError(f"{raw['topic']!r} is no topic")
