@@ -1,7 +1,7 @@
 """Use case: the newest stored reports as metrics, read anew at each look.
 
-What is not known is never a number: a report that is absent, unreadable or too old gives the verdict `unknown`, and
-figures that it does not hold have no sample at all.
+What is not known is never a number: a report that is absent, unreadable, too old or from a time that is yet to come
+gives the verdict `unknown`, and figures that it does not hold have no sample at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lineage_pipeline.accept import stored_watermark
 from lineage_pipeline.audit_topic import Clock, state_plan
 from lineage_pipeline.books.audit_state import COMPLETE_THROUGH
 from lineage_pipeline.core.classes import CLASSES, VERDICTS
-from lineage_pipeline.core.overdue import overdue_after
+from lineage_pipeline.core.overdue import counts_no_more, overdue_after
 from lineage_pipeline.core.report import FORMAT
 from lineage_pipeline.errors import LineageError, StoreError
 from lineage_pipeline.remembering import LATEST
@@ -108,7 +108,7 @@ class _Families:
         self.book = _gauge("lineage_book_read", "1 if the newest audit could read the book.", [*topic, "book"])
         self.problems = _gauge("lineage_problems", "Problems with the evidence of the newest audit.", topic)
         self.findings = _gauge("lineage_findings", "Findings beside the verdict.", [*topic, "kind", "severity"])
-        self.p_verdict = _gauge("lineage_partition_verdict", "1 for the partition's verdict.", [*partition, "verdict"])
+        self.p_verdict = _gauge("lineage_partition_verdict", "The same, of the partition.", [*partition, "verdict"])
         self.offsets = _gauge("lineage_offsets", "Offsets from baseline to end, by class.", [*partition, "class"])
         self.duplicated = _gauge("lineage_duplicated_offsets", "Surplus occurrences in the lake.", partition)
         self.quarantined = _gauge("lineage_quarantined_records", "Records in quarantine.", partition)
@@ -133,7 +133,10 @@ class _Families:
             try:
                 samples, verdict = self._topic(facts, facts.report, now)
                 if verdict == UNKNOWN:
-                    problem = "the newest report is too old to count: does the audit still run?"
+                    problem = (
+                        "the newest report is too old to count, or from a time that is yet to come: does the audit"
+                        " still run, is some clock wrong?"
+                    )
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 problem = f"the stored report cannot be read ({type(error).__name__}): audit the topic again"
         self.readable.add_metric([facts.topic], 1.0 if samples else 0.0)
@@ -159,19 +162,17 @@ class _Families:
             samples.append((self.proven, [topic], _time(facts.through["time"])))
         kinds = [(str(one["kind"]), str(one["severity"])) for one in report["findings"]]
         samples += [(self.findings, [topic, *kind], float(kinds.count(kind))) for kind in sorted(set(kinds))]
+        stale = counts_no_more(now.timestamp() - audited, facts.overdue)
         for one in report["partitions"]:
-            samples += self._partition(topic, one, broker=report["books"]["broker"] == "read")
-        verdict = _verdict(report["verdict"])
-        # a loss that has not been looked at for long is not over; anything else is not known any more
-        stale = now.timestamp() > overdue and verdict != "loss"
-        return samples, UNKNOWN if stale else verdict
+            samples += self._partition(topic, one, broker=report["books"]["broker"] == "read", stale=stale)
+        return samples, _verdict(report["verdict"], stale=stale)
 
     def _partition(
-        self, topic: str, one: Mapping[str, Any], *, broker: bool
+        self, topic: str, one: Mapping[str, Any], *, broker: bool, stale: bool
     ) -> Iterator[tuple[GaugeMetricFamily, list[str], float]]:
         labels = [topic, str(int(one["partition"]))]
-        verdict, through, end = _verdict(one["verdict"]), int(one["complete_through"]), int(one["end"])
-        yield from ((self.p_verdict, [*labels, word], float(word == verdict)) for word in VERDICTS)
+        verdict, through, end = _verdict(one["verdict"], stale=stale), int(one["complete_through"]), int(one["end"])
+        yield from ((self.p_verdict, [*labels, word], float(word == verdict)) for word in (*VERDICTS, UNKNOWN))
         yield from ((self.offsets, [*labels, name], float(int(one[name]))) for name in CLASSES)
         yield self.duplicated, labels, float(int(one["duplicated"]))
         yield self.quarantined, labels, float(int(one["quarantined"]))
@@ -192,10 +193,11 @@ def _seconds(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, labels=labels, unit="seconds")
 
 
-def _verdict(word: Any) -> str:
+def _verdict(word: Any, *, stale: bool) -> str:
+    """The verdict that counts now: a loss that nobody looks at is not over, anything else is not known any more."""
     if word not in VERDICTS:
         raise ValueError("no verdict")
-    return str(word)
+    return UNKNOWN if stale and word != "loss" else str(word)
 
 
 def _time(text: Any) -> float:

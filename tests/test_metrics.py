@@ -175,6 +175,26 @@ def test_an_old_verdict_counts_no_more_but_a_loss_does_not_go_away_by_itself(
     assert verdicts(lake.samples(NOW + limit + timedelta(seconds=1))) == {later}
 
 
+def test_a_report_from_a_time_that_is_yet_to_come_does_not_count_until_then(lake: Lake) -> None:
+    lake.store("t", {**GOLDEN, "verdict": "complete", "audited_at": "2027-11-22T22:00:00Z"}, through())
+    assert verdicts(lake.samples()) == {"unknown"}
+    lake.store("t", {**GOLDEN, "verdict": "complete", "audited_at": "2026-11-22T22:09:00Z"}, through())
+    assert verdicts(lake.samples()) == {"complete"}  # clocks of two machines are never the same
+
+
+@pytest.mark.parametrize(("verdict", "later"), [("complete", "unknown"), ("undetermined", "unknown"), ("loss", "loss")])
+def test_an_old_verdict_of_a_partition_counts_no_more_either(lake: Lake, verdict: str, later: str) -> None:
+    part = {**GOLDEN["partitions"][0], "verdict": verdict}
+    lake.store("t", {**GOLDEN, "verdict": verdict, "partitions": [part]}, through())
+
+    def shown(now: datetime) -> set[str]:
+        found = lake.samples(now).items()
+        return {key[3] for key, value in found if key[0] == "partition_verdict" and value == 1}
+
+    assert shown(NOW) == {verdict}
+    assert shown(NOW + timedelta(days=1)) == {later}
+
+
 def test_stdout_is_openmetrics_and_the_file_is_what_the_textfile_collector_reads(lake: Lake, tmp_path: Path) -> None:
     lake.store("t", GOLDEN, through())
     shown = lake.run()
