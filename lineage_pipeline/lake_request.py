@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY
 from lineage_pipeline.books.lake_book import LakeBook, LakeBudget, Progress
-from lineage_pipeline.books.object_store import ObjectStore, open_store
+from lineage_pipeline.books.object_store import ObjectStore, below, open_store
 from lineage_pipeline.books.replay_log import ReplayLog
 from lineage_pipeline.books.shared_places import is_shared
-from lineage_pipeline.core.lake_layout import Columns, LakeLayout, PathTemplate
+from lineage_pipeline.core.lake_layout import Columns, LakeLayout, PathTemplate, Rival
 from lineage_pipeline.core.lake_manifest import LakeTable
 from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
+
+_OURS = f"{TOPIC_DIRECTORY}{{topic}}/**"  # where files of a topic without a template are
 
 
 def lake_book(
@@ -42,7 +47,34 @@ def lake_layout(settings: Settings, topic: TopicSettings) -> LakeLayout:
         columns=Columns(files.partition_column, files.offset_column, files.timestamp_column, files.topic_column),
         data=PathTemplate(files.data) if files.data is not None else None,
         quarantine=PathTemplate(files.quarantine) if files.quarantine is not None else None,
+        rivals=tuple(dict.fromkeys(_rivals(settings, topic))),
     )
+
+
+def _rivals(settings: Settings, topic: TopicSettings) -> Iterator[Rival]:
+    """Other topics, at the same paths or below, whose files the topic's templates may take, or the other way round."""
+    own = {text for text in (topic.lake_files.data, topic.lake_files.quarantine) if text is not None}
+    for one in settings.topics if own else ():
+        if one.name == topic.name:
+            continue
+        for path, text in ((one.paths.output, one.lake_files.data), (one.paths.quarantine, one.lake_files.quarantine)):
+            for mine in (topic.paths.output, topic.paths.quarantine):
+                inner = below(mine, path)
+                template = "/".join([*(inner or ()), text or _OURS])
+                if inner is not None and not _apart(topic.name, one.name, {*own, template}):
+                    yield Rival(one.name, PathTemplate(template))
+
+
+def _apart(one: str, other: str, templates: set[str]) -> bool:
+    """Whether it is plain that no key matches these templates for both topics.
+
+    It is when there is one template, the topic's name stands at a known place of it, and no name begins the other.
+    """
+    if len(templates) > 1 or one.startswith(other) or other.startswith(one):
+        return False
+    before, found, behind = next(iter(templates)).partition("{topic}")
+    in_last = before.startswith("**/") and "/" not in behind
+    return bool(found) and "*" not in (before.removeprefix("**/") if in_last else before)
 
 
 def has_quarantine(topic: TopicSettings) -> bool:

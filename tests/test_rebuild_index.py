@@ -124,6 +124,64 @@ def connect_file(start: int, end: int) -> bytes:
     return written(pa.table({"id": [f"{one}" for one in range(start, end)], "_offset": list(range(start, end))}))
 
 
+def share_a_lake(place: Place, topics: dict[str, dict[str, str]]) -> None:
+    """Topics with `lake_files` as given, in one lake, each with index and audits of its own."""
+    listed = [
+        {"name": name, "paths": {"output": "lake", "offset_index": f"index/{name}", "audit": f"audit/{name}"}}
+        | ({"lake_files": lake_files} if lake_files else {})
+        for name, lake_files in topics.items()
+    ]
+    (place.root / "lineage.yaml").write_text(json.dumps({"topics": listed}))
+
+
+def audit_of(topic: str) -> dict[str, Any]:
+    done = CliRunner().invoke(audit_command, ["--topic", topic, "--books", "index,lake", "--json"])
+    return json.loads(done.stdout)
+
+
+def test_a_file_that_is_two_topics_by_their_templates_proves_nothing_of_either(place: Place) -> None:
+    files = {"data": "**/{topic}-{partition}-*", "offset_column": "_offset"}
+    share_a_lake(place, {TOPIC: files, f"{TOPIC}-1": files, "other": files})
+    mine = place.put(f"lake/{TOPIC}-1-0000000000", connect_file(0, 100))
+    place.put(f"lake/{TOPIC}-1-0-0000000000", connect_file(0, 100))  # partition 0 of orders-1, or partition 1 of orders
+    put(place.root, f"index/{TOPIC}/part-1", parquet([run(1, 0, 100)]))
+    mine.unlink()
+    report = audit_of(TOPIC)
+    assert (report["verdict"], report["totals"]["unknown"]) == ("undetermined", 100)
+    assert f"1 data files, the first {TOPIC}-1-0-0000000000, match the templates of {TOPIC} and" in str(
+        report["problems"]
+    )
+    assert audit_of(f"{TOPIC}-1")["verdict"] == "undetermined"
+
+    files = {**files, "data": "**/{topic}-{partition}-{number}"}
+    share_a_lake(place, {TOPIC: files, f"{TOPIC}-1": files, "other": files})
+    mine.write_bytes(connect_file(0, 100))
+    put(place.root, f"index/{TOPIC}-1/part-1", parquet([run(0, 0, 100)]))
+    for topic in (TOPIC, f"{TOPIC}-1"):
+        report = audit_of(topic)
+        assert (report["verdict"], report["totals"]["duplicated"], report["problems"]) == ("complete", 0, [])
+
+
+@pytest.mark.parametrize("other", [{}, {"data": "**/part-*"}, {"data": "kafka_topic=other/**"}])
+def test_a_template_without_the_topic_takes_no_other_topics_files(place: Place, other: dict[str, str]) -> None:
+    share_a_lake(place, {TOPIC: {"data": "**/part-*"}, "other": other})
+    place.put(f"lake/{hour('other', 'part-1')}", data_file(span(0, 0, 10)))
+    put(place.root, f"index/{TOPIC}/part-1", parquet([run(0, 0, 10)]))
+    report = audit_of(TOPIC)
+    assert (report["verdict"], report["totals"]["unknown"]) == ("undetermined", 10)
+    assert "match the templates of orders and of other" in str(report["problems"])
+
+
+def test_a_column_that_tells_the_topic_lets_topics_share_files(place: Place) -> None:
+    files = {"data": "**/part-*", "topic_column": "topic"}
+    share_a_lake(place, {TOPIC: files, "other": files})
+    columns = {"kafka_partition": [0, 0], "kafka_offset": [0, 0], "topic": [TOPIC, "other"]}
+    place.put("lake/part-1", written(pa.table(columns)))
+    for topic in (TOPIC, "other"):
+        put(place.root, f"index/{topic}/part-1", parquet([run(0, 0, 1)]))
+        assert audit_of(topic)["verdict"] == "complete"
+
+
 def test_a_connect_lake_without_offset_columns_proves_nothing_and_says_so(place: Place) -> None:
     place.settings('{data: "topics/{topic}/partition={partition}/*.parquet", offset_column: _offset}')
     plain = written(pa.table({"id": ["a", "b"]}))

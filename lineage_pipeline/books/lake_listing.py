@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, topic_of
 from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, is_hidden
@@ -32,7 +32,7 @@ def list_table(store: ObjectStore, table: LakeTable, layout: LakeLayout) -> Tabl
         folder = template.folder(layout.topic)
         listed = [one for one in store.list(folder, hidden=True) if _is_ours(one, folder)]
         mine = [one for one in listed if template.match(layout.topic, one.key)]
-        return _split(table, folder, mine, listed)
+        return _without_contested(_split(table, folder, mine, listed), layout)
     own = f"{TOPIC_DIRECTORY}{layout.topic}"
     listed = list(store.list(own, hidden=True))
     if listed or topic_of(store.uri) not in {None, layout.topic}:
@@ -47,6 +47,21 @@ def list_table(store: ObjectStore, table: LakeTable, layout: LakeLayout) -> Tabl
         )
         return TableListing((), problem=text)
     return _split(table, "", mine, mine)
+
+
+def _without_contested(listing: TableListing, layout: LakeLayout) -> TableListing:
+    """The listing without files that are another topic's by its template, too: their offsets prove nothing."""
+    contested = [(one, rival) for one in listing.objects if (rival := layout.rival_of(one.key)) is not None]
+    if not contested:
+        return listing
+    (first, rival), names = contested[0], {one.key for one, _ in contested}
+    text = (
+        f"{len(contested)} {first.table} files, the first {first.key}, match the templates of {layout.topic} and of"
+        f" {rival.topic}: write templates under lake_files that take no other topic's files, with {{topic}} and, for a"
+        " number in a name, {number} instead of *"
+    )
+    left = tuple(one for one in listing.objects if one.key not in names)
+    return replace(listing, objects=left, problem=f"{listing.problem}; {text}" if listing.problem else text)
 
 
 def _is_ours(one: ObjectInfo, folder: str) -> bool:

@@ -1,7 +1,7 @@
 """Pure: how the files of a table are named and which of their columns say what: ours by default, others' by settings.
 
-A path template is a key below the table's path with `{topic}`, `{partition}`, `*` (anything within one segment) and
-`**` (any number of segments), such as `topics/{topic}/partition={partition}/*.parquet`.
+A path template is a key below the table's path with `{topic}`, `{partition}`, `{number}` (digits), `*` (anything within
+one segment) and `**` (any number of segments), such as `topics/{topic}/partition={partition}/*.parquet`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.errors import SettingsError
 
 _PIECES = re.compile(r"(\{[^{}]*\}|\*\*/|\*\*|\*)")
-_PLACEHOLDERS = "{topic}, {partition}"
+_PLACEHOLDERS = ("{topic}", "{partition}", "{number}")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class PathTemplate:
         if not self.text or self.text.startswith("/") or ".." in self.text.split("/"):
             raise SettingsError(f"path template {self.text!r}: write a key below the table, with no first slash")
         for piece in _PIECES.findall(self.text):
-            if piece.startswith("{") and piece not in {"{topic}", "{partition}"}:
-                raise SettingsError(f"path template {self.text!r}: {piece} is none of {_PLACEHOLDERS}")
+            if piece.startswith("{") and piece not in _PLACEHOLDERS:
+                raise SettingsError(f"path template {self.text!r}: {piece} is none of {', '.join(_PLACEHOLDERS)}")
 
     @property
     def names_partition(self) -> bool:
@@ -80,11 +80,19 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """Another topic whose files are at the same path, and by which template."""
+
+    topic: str
+    template: PathTemplate
+
+
+@dataclass(frozen=True)
 class LakeLayout:
     """Which files are the topic's, and what their columns are called.
 
     Without a template a file is the topic's when it is below `kafka_topic=T`, or in no such directory where no other
-    topic uses the path (`sole`).
+    topic uses the path (`sole`). `rivals`: topics whose templates may take the same file; whose it is nobody can tell.
     """
 
     topic: str
@@ -92,6 +100,13 @@ class LakeLayout:
     columns: Columns = Columns()
     data: PathTemplate | None = None
     quarantine: PathTemplate | None = None
+    rivals: tuple[Rival, ...] = ()
+
+    def rival_of(self, key: str) -> Rival | None:
+        """Another topic whose template takes the key too; None where a column tells the topic of each row."""
+        if self.columns.topic is not None:
+            return None
+        return next((one for one in self.rivals if one.template.match(one.topic, key) is not None), None)
 
     def template(self, table: LakeTable) -> PathTemplate | None:
         """The table's template."""
@@ -116,6 +131,8 @@ def _piece(piece: str, topic: str) -> str:
         return re.escape(topic)
     if piece == "{partition}":
         return r"(\d{1,10})"
+    if piece == "{number}":
+        return r"\d+"
     if piece == "**/":
         return "(?:.*/)?"
     if piece == "**":
