@@ -12,6 +12,7 @@ from typing import Any
 from lineage_pipeline.audit_topic import AuditRequest, Clock, gather
 from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, list_index, topic_of
 from lineage_pipeline.books.table_files import index_bytes
+from lineage_pipeline.core.deployment import topic_now
 from lineage_pipeline.core.evidence import AuditEvidence, IndexEvidence
 from lineage_pipeline.core.index_rebuild import WRITER, Rebuild, RebuildRules, RebuiltFile, rebuild
 from lineage_pipeline.core.lake_evidence import lake_evidence
@@ -72,7 +73,10 @@ def plan_rebuild(request: AuditRequest, now: Clock, *, tail: bool = False) -> Re
     reading = request.lake.read_whole(now)
     if reading.status != "read":
         raise StoreError(reading.problems[0])
-    lake = lake_evidence(reading, evidence.index.coverage, evidence.memory)
+    memory = evidence.memory
+    if memory.lake_since is None:  # no audit has asked the broker since the topic was created anew, or nobody remembers
+        memory = replace(memory, lake_since=topic_now(evidence.index.deployments).since)
+    lake = lake_evidence(reading, evidence.index.coverage, memory)
     if evidence.index.status != "read":
         raise StoreError(evidence.index.problems[0])
     index = evidence.index
@@ -80,11 +84,14 @@ def plan_rebuild(request: AuditRequest, now: Clock, *, tail: bool = False) -> Re
     rules = RebuildRules(
         before=evidence.audited_at.timestamp() - request.rules.settle,
         tail=tail or foreign,
-        since=evidence.memory.lake_since,
-        replayed=reading.claimed(evidence.memory.lake_since),
+        since=memory.lake_since,
+        replayed=reading.claimed(memory.lake_since),
     )
-    found = rebuild(reading.manifest, evidence.index.coverage, rules)
-    problems = (*evidence.index.problems, *lake.problems)
+    unknown = tuple(
+        f"nothing is written, since whose the files are is not known: {one}" for one in index.deployment_problems
+    )
+    found = Rebuild() if unknown else rebuild(reading.manifest, evidence.index.coverage, rules)
+    problems = (*unknown, *evidence.index.problems, *lake.problems)
     never = tuple(text for table, text in reading.never_seen if table == "data")
     files = len(reading.manifest.present())
     own = tuple(dict.fromkeys((*problems, *never)))

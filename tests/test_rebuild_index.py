@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lineage_pipeline.audit_command import audit_command
+from lineage_pipeline.audit_topic import audit_topic
 from lineage_pipeline.cli import lineage
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.index_command import index_command
+from lineage_pipeline.rebuild_index import plan_rebuild
+from lineage_pipeline.remembering import ToldBaseline
 from tests.books.index_files import day, parquet, put, run
 from tests.books.lake_tables import data_file, hour, quarantine_file, span, written
+from tests.repair_world import RepairWorld, payload
 
 TOPIC = "orders"
 
@@ -246,3 +251,43 @@ def test_what_knows_this_projects_columns_alone_refuses_the_lake_of_others(place
     error = CliRunner().invoke(lineage, command).exception
     assert isinstance(error, UsageError)
     assert "`lake_files` of orders describes a lake that another writer laid out" in str(error)
+
+
+def recreated() -> RepairWorld:
+    """A topic that was created anew, its job started again; the new one lacks offsets that a file of the old one holds.
+
+    The index of the old one and the memory of all audits are gone.
+    """
+    world = RepairWorld({0: [payload("a", 1)] * 20})
+    world.wrote((0, 0, 20), name="old")
+    world.audit()
+    world.pass_time(3600)
+    world.broker.topic_ids[TOPIC] = "topic-2"
+    world.deploy("job-2", topic_id="topic-2")
+    world.pass_time(60)
+    world.wrote((0, 0, 10), (0, 15, 20), name="new", writer="job-2")
+    world.pass_time(3600)
+    del world.stores["index"].objects[f"kafka_topic={TOPIC}/dt=2026-11-22/old"]
+    world.stores["audit"].objects.clear()
+    return world
+
+
+def test_files_of_a_topic_that_is_no_more_get_no_row_though_nobody_remembers_it() -> None:
+    world = recreated()
+    planned = plan_rebuild(world.audit_request, lambda: world.now, tail=True)
+    assert (planned.rebuild.files, planned.problems) == ((), ())
+    # else the audits by index and broker would call the lost ones indexed, once a person has told them a baseline
+    alone = replace(world.audit_request, lake=None)
+    assert alone.plan is not None
+    audit_topic(replace(alone, plan=replace(alone.plan, told=ToldBaseline({}))), lambda: world.now)
+    world.pass_time(3600)
+    report = audit_topic(alone, lambda: world.now)
+    assert (report.verdict, report.totals["missing"]) == ("loss", 5)
+
+
+def test_while_a_deployment_record_cannot_be_read_nothing_is_rebuilt() -> None:
+    world = recreated()
+    world.stores["index"].place("_deployments/job-2.json", b"{")
+    planned = plan_rebuild(world.audit_request, lambda: world.now, tail=True)
+    assert (planned.rebuild.files, planned.exit_code) == ((), 3)
+    assert "job-2" in planned.problems[0]
