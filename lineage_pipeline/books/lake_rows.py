@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineage_pipeline.books.lake_files import batches, info_of, of_topic, open_parquet, plan_columns
@@ -17,6 +17,8 @@ from lineage_pipeline.core.lake_manifest import LakeObject
 from lineage_pipeline.core.offsets import RangeSet, as_int64
 from lineage_pipeline.core.value_comparison import LakeRow, Row
 from lineage_pipeline.errors import LakeFileError
+
+_MILLIS = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
 
 
 def rows_within(
@@ -69,11 +71,24 @@ def _rows(
 def _plain(column: Any) -> list[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if pa.types.is_timestamp(column.type):
-        column = pc.cast(column, pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
-    elif pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+    if pa.types.is_timestamp(column.type) or pa.types.is_time(column.type):
+        return [_millis(value, *_MILLIS[column.type.unit]) for value in _ticks(column).to_pylist()]
+    if pa.types.is_date32(column.type):
         column = column.cast(pa.int32())
     values = list(column.to_pylist())
     if pa.types.is_map(column.type):  # pairs in no promised order
         return [value if value is None else sorted(value, key=lambda pair: str(pair[0])) for value in values]
     return values
+
+
+def _ticks(column: Any) -> Any:
+    """Times as integers of their unit; whoever compacts files may have changed the unit."""
+    return column.cast(pa.int32()).cast(pa.int64()) if pa.types.is_time32(column.type) else column.cast(pa.int64())
+
+
+def _millis(ticks: int | None, times: int, per: int) -> int | Fraction | None:
+    """Exactly: what lies between two milliseconds is no value that the job writes, so it must not look like one."""
+    if ticks is None:
+        return None
+    whole, rest = divmod(ticks * times, per)
+    return Fraction(ticks * times, per) if rest else whole
