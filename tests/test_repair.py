@@ -6,12 +6,14 @@ import io
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from lineage_pipeline.books.claim_log import ended
+from lineage_pipeline.books.job_signs import job_signs
 from lineage_pipeline.books.repair_log import RepairLog
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.record_schema import record_schema
@@ -373,6 +375,24 @@ def test_what_a_killed_job_may_still_bring_is_not_repaired() -> None:
     assert len(planned(world.plan(job_is_gone=True))) == 6
     world.checkpoint(folder="checkpoints/j/chk-2", number=2)  # it lives
     assert len(planned(world.plan())) == 6
+
+
+def test_index_files_that_a_repair_or_a_rebuild_wrote_are_no_sign_of_life_of_the_job() -> None:
+    world = world_of()
+    index = world.stores["index"]
+    del index.objects["_deployments/job-1.json"]  # a job of another make
+
+    def alive_at() -> datetime | None:
+        request = world.request()
+        return job_signs(request.audit.index, request.checkpoints, request.interval, told_gone=False).alive_at
+
+    written = world.now
+    for name in ("repair-000001-0123456789ab-0-0-3.parquet", "rebuild-0123456789ab.parquet"):
+        world.pass_time(60)
+        index.place(f"kafka_topic={TOPIC}/dt=2026-11-23/{name}", b"")
+        assert alive_at() == written, name
+    index.place(f"kafka_topic={TOPIC}/dt=2026-11-23/part-2", b"")
+    assert alive_at() == world.now
 
 
 def test_a_job_that_came_back_after_a_clean_stop_is_a_running_one() -> None:

@@ -10,9 +10,12 @@ from lineage_pipeline.books.index_store import IndexPath, list_index
 from lineage_pipeline.books.object_store import ObjectStore
 from lineage_pipeline.core.deployment import Deployment, by_jobs
 from lineage_pipeline.core.held_back import JobSigns
+from lineage_pipeline.core.index_rebuild import WRITER
 from lineage_pipeline.core.job_start import deployment_chain
 from lineage_pipeline.core.repair_claim import WRITER_PREFIX
 from lineage_pipeline.errors import LineageError
+
+_NOT_THE_JOBS = (WRITER_PREFIX, f"{WRITER}-")  # beginnings of names of index files
 
 
 def job_signs(index: IndexPath, checkpoints: ObjectStore, interval: float, *, told_gone: bool) -> JobSigns:
@@ -48,10 +51,10 @@ def _newest_checkpoint(store: ObjectStore, topic: str, newest: Deployment) -> da
 
 
 def _newest_file(index: IndexPath) -> datetime | None:
-    """When the newest index file came that no repair wrote."""
+    """When the newest index file came that neither a repair nor a rebuild wrote."""
     files = list_index(index).files
-    ours = (one.last_modified for one in files if not one.key.rpartition("/")[2].startswith(WRITER_PREFIX))
-    return _moment(max(ours, default=None))
+    times = (one.last_modified for one in files if not one.key.rpartition("/")[2].startswith(_NOT_THE_JOBS))
+    return _moment(max(times, default=None))
 
 
 def _moment(seconds: float | None) -> datetime | None:
