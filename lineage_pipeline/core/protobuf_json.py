@@ -87,6 +87,15 @@ class Reading:
                 self.budget.take(1)
                 self.found.setdefault(where, []).append(_unknown_value(one, self.budget))
 
+    def extensions(self, message: Message) -> None:
+        """Take the record's extensions that are known, by name: they are no columns. Raises Undecodable."""
+        for field, value in message.ListFields():
+            if field.is_extension:
+                name = f"[{field.full_name}]"
+                if self.mode == "refuse":
+                    raise Undecodable("unknown-field", f"field {name} is an extension, which has no column")
+                self.found[name] = field_json(field, value, self, name)
+
 
 def _mistaken(known: FieldDescriptor, one: Any, path: str) -> Undecodable:
     name = f"{path}.{known.name}" if path else known.name

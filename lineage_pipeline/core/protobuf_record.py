@@ -1,7 +1,8 @@
 """Protobuf records to the values of their columns. Pure, but for the protobuf library, which only computes.
 
 The library parses; what it lets pass and would be lost without a word is refused here: a field whose value was written
-as another type, a number that a closed enum does not have, a payload of which not a single field is known.
+as another type, a number that a closed enum does not have or a field of 32 bits cannot hold, a payload of which not a
+single field is known.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lineage_pipeline.core.protobuf_declaration import (
     parse_descriptors,
 )
 from lineage_pipeline.core.protobuf_json import Reading, field_json, nanoseconds, text_of
-from lineage_pipeline.core.protobuf_wire import Shape, needs_walk, walk
+from lineage_pipeline.core.protobuf_wire import SIGNED, UNSIGNED, Shape, may_be_cut, needs_walk, walk
 from lineage_pipeline.core.record_values import Undecodable, check_range, json_text
 
 # A field of a message, to its column's value.
@@ -39,6 +40,14 @@ _PACKED: Final = {
     **dict.fromkeys((FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_FIXED32, FieldDescriptor.TYPE_SFIXED32), 4),
 }
 
+# The library cuts a larger number of these to its lowest 32 bits; a sint32 is written as an unsigned number.
+_NARROW: Final = {
+    FieldDescriptor.TYPE_INT32: SIGNED,
+    FieldDescriptor.TYPE_ENUM: SIGNED,
+    FieldDescriptor.TYPE_UINT32: UNSIGNED,
+    FieldDescriptor.TYPE_SINT32: UNSIGNED,
+}
+
 
 def message_reader(text: str, *, framed: bool) -> Callable[[bytes], list[Any]]:
     """The reader of whole payloads; `text` as protobuf_text.descriptor_text gives it. It raises Undecodable.
@@ -48,7 +57,7 @@ def message_reader(text: str, *, framed: bool) -> Callable[[bytes], list[Any]]:
     declared = parse_descriptors(text)
     parse = _parser(declared.descriptor)
     fields = [(one.name, _field_reader(one)) for one in declared.descriptor.fields]
-    mode = declared.unknown_fields
+    mode, extendable = declared.unknown_fields, declared.descriptor.is_extendable
     indexes = _indexes(declared.descriptor)
 
     def read(payload: bytes) -> list[Any]:
@@ -63,6 +72,8 @@ def message_reader(text: str, *, framed: bool) -> Callable[[bytes], list[Any]]:
         reading.visit(message, "")
         if reading.seen and mode == "ignore" and not message.ListFields():
             raise Undecodable("wrong-type", f"it has no field of {message.DESCRIPTOR.full_name}")
+        if extendable and mode != "ignore":
+            reading.extensions(message)
         row = []
         for name, field in fields:
             try:
@@ -85,8 +96,8 @@ def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
     message_class = message_factory.GetMessageClass(descriptor)
     shapes: dict[str, Shape] = {}
     shape = _shape(descriptor, shapes)
-    worst = shape.worst()
-    demanding = any(is_required(one) for found in _reachable(descriptor) for one in found.fields)
+    worst, narrow = shape.worst(), any(one.narrow for one in shapes.values())
+    demanding = any(is_required(one) for found in _reachable(descriptor) for one in _fields_of(found))
 
     def parse(payload: bytes) -> Message:
         if needs_walk(len(payload), worst):
@@ -96,6 +107,8 @@ def _parser(descriptor: Descriptor) -> Callable[[bytes], Message]:
         except DecodeError:
             walk(payload, shape)
             raise Undecodable("invalid-protobuf", "the parser refuses it") from None
+        if narrow and may_be_cut(payload) and message.SerializePartialToString(deterministic=True) != payload:
+            walk(payload, shape)
         if demanding and not message.IsInitialized():
             lacking = message.FindInitializationErrors()
             raise Undecodable("missing-field", f"field {lacking[0]!r} is required")
@@ -111,22 +124,30 @@ def _reachable(descriptor: Descriptor) -> list[Descriptor]:
         one = todo.pop()
         if one.full_name not in seen:
             seen[one.full_name] = one
-            todo += [field.message_type for field in one.fields if field.message_type is not None]
+            todo += [field.message_type for field in _fields_of(one) if field.message_type is not None]
     return list(seen.values())
+
+
+def _fields_of(descriptor: Descriptor) -> list[FieldDescriptor]:
+    """Its fields, and the extensions of it that the descriptor set declares: the library parses those too."""
+    found = list(descriptor.fields)
+    return [*found, *descriptor.file.pool.FindAllExtensions(descriptor)] if descriptor.is_extendable else found
 
 
 def _shape(descriptor: Descriptor, shapes: dict[str, Shape]) -> Shape:
     for one in _reachable(descriptor):
-        shapes[one.full_name] = Shape(size=_MESSAGE_BYTES + _FIELD_BYTES * len(one.fields))
+        shapes[one.full_name] = Shape(size=_MESSAGE_BYTES + _FIELD_BYTES * len(_fields_of(one)))
     for one in _reachable(descriptor):
         shape = shapes[one.full_name]
-        for field in one.fields:
+        for field in _fields_of(one):
             if field.message_type is not None:
                 shape.messages[field.number] = shapes[field.message_type.full_name]
             elif field.type == FieldDescriptor.TYPE_STRING:
                 shape.texts.add(field.number)
             elif field.type != FieldDescriptor.TYPE_BYTES and is_repeated(field):
                 shape.packed[field.number] = _PACKED.get(field.type, 0)
+            if field.type in _NARROW:
+                shape.narrow[field.number] = _NARROW[field.type]
     return shapes[descriptor.full_name]
 
 

@@ -1,12 +1,14 @@
 """A protobuf payload walked byte by byte, without a parser: why it is none, and how much memory parsing it would take.
 
-Pure: standard library only. The library's parser says only that it failed, and makes a whole object of every two bytes
-that announce an empty message. So what fails is walked for its reason, and what could grow out of proportion is walked
-before it is parsed.
+Pure: standard library only. The library's parser says only that it failed; it makes a whole object of every two bytes
+that announce an empty message; and of a number that a field of 32 bits cannot hold it keeps the lowest ones. So what
+fails is walked for its reason, what could grow out of proportion before it is parsed, and what may hold such a number
+when its bytes are not those of the message that was parsed.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +22,11 @@ _MAX_TAG: Final = 2**32 - 1
 _FIXED: Final = {1: 8, 5: 4}
 _LENGTH, _GROUP, _END_GROUP = 2, 3, 4
 _SMALLEST_MESSAGE: Final = 2  # a tag and a length of zero
+_LONG_VARINT: Final = re.compile(rb"[\x80-\xff]{4}")  # a number from 2**28 on has such a run of bytes
+# Of 32 bits: the numbers that a varint may say, as it says them (a negative one as 64 bits).
+Narrow = tuple[range, ...]
+SIGNED: Final[Narrow] = (range(2**31), range(2**64 - 2**31, 2**64))
+UNSIGNED: Final[Narrow] = (range(2**32),)
 
 
 @dataclass(eq=False)
@@ -30,6 +37,7 @@ class Shape:
     messages: dict[int, Shape] = field(default_factory=dict, repr=False)  # by field number; may lead back to this
     texts: set[int] = field(default_factory=set)  # fields whose UTF-8 the parser checks
     packed: dict[int, int] = field(default_factory=dict)  # lists of numbers -> bytes of one; 0: varints
+    narrow: dict[int, Narrow] = field(default_factory=dict)  # fields of 32 bits that are written as varints
 
     def worst(self) -> int:
         """The most bytes of memory that two bytes of payload can ask for."""
@@ -46,6 +54,11 @@ class Shape:
 def needs_walk(payload_size: int, worst: int) -> bool:
     """Whether a payload of so many bytes could exceed the limit at all."""
     return payload_size // _SMALLEST_MESSAGE * worst > memory_limit(payload_size)
+
+
+def may_be_cut(payload: bytes) -> bool:
+    """Whether a number in it may be too large for 32 bits; cheap, and seldom true without one of 64."""
+    return _LONG_VARINT.search(payload) is not None
 
 
 def memory_limit(payload_size: int) -> int:
@@ -90,7 +103,7 @@ class _Walk:
     def _value(self, number: int, wire: int, at: int, end: int, shape: Shape, depth: int) -> int:
         """Behind the field's value."""
         if wire == 0:
-            return self._varint(at, end)[1]
+            return self._number(number, at, end, shape)
         if wire in _FIXED:
             if at + _FIXED[wire] > end:
                 raise Undecodable("truncated", f"field {number} of {_FIXED[wire]} bytes with {end - at} left")
@@ -116,7 +129,15 @@ class _Walk:
             if size and (end - at) % size:
                 raise Undecodable("truncated", f"field {number}: {end - at} bytes are no list of numbers of {size}")
             while not size and at < end:
-                at = self._varint(at, end)[1]
+                at = self._number(number, at, end, shape)
+
+    def _number(self, number: int, at: int, end: int, shape: Shape) -> int:
+        """Behind the field's number."""
+        value, at = self._varint(at, end)
+        if number in shape.narrow and not any(value in part for part in shape.narrow[number]):
+            shown = value - (value >> 63 << 64)
+            raise Undecodable("out-of-range", f"field {number}: {shown} has more than the 32 bits of its type")
+        return at
 
     def _tag(self, at: int, end: int) -> tuple[int, int, int]:
         tag, at = self._varint(at, end)

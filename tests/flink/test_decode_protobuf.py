@@ -294,6 +294,76 @@ def test_unknown_fields_are_ignored_by_default_but_not_when_there_is_nothing_els
     assert read(UNKNOWN, mode="keep")["a_int32"] == 0
 
 
+def varint(number: int) -> bytes:
+    """As protobuf writes it: a negative number in 64 bits."""
+    number %= 2**64
+    found = bytearray()
+    while number >= 128:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def written(field: str, number: int) -> bytes:
+    """The field as a producer writes whose schema has a wider type there, which protobuf calls compatible."""
+    return varint(Order.DESCRIPTOR.fields_by_name[field].number << 3) + varint(number)
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high", "zigzag"),
+    [
+        *((f"{name}_int32", -(2**31), 2**31 - 1, False) for name in ("a", "maybe", "all")),
+        *((f"{name}_sint32", -(2**31), 2**31 - 1, True) for name in ("a", "maybe", "all")),
+        *((f"{name}_uint32", 0, 2**32 - 1, False) for name in ("a", "maybe", "all")),
+        *((name, -(2**31), 2**31 - 1, False) for name in ("kind", "maybe_kind", "kinds")),
+    ],
+)
+@given(st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**33), 2**33)), st.booleans())
+def test_a_number_that_32_bits_cannot_hold_is_refused_rather_than_cut(
+    field: str, low: int, high: int, zigzag: bool, number: int, packed: bool
+) -> None:
+    raw = (number << 1) ^ (number >> 63) if zigzag else number
+    payload = written("left", 1) + written(field, raw)
+    if packed and field.startswith(("all", "kinds")):
+        inside = varint(3) + varint(raw)
+        tag = varint(Order.DESCRIPTOR.fields_by_name[field].number << 3 | 2)
+        payload = written("left", 1) + tag + varint(len(inside)) + inside
+    row, error = decode(payload)
+    if not low <= number <= high:
+        assert str(error).startswith("out-of-range: field ")
+        return
+    assert error is None
+    value = json.loads(row[field])[-1] if field.startswith(("all", "kinds")) else row[field]
+    names = {one.number: one.name for one in Order.DESCRIPTOR.fields_by_name["kind"].enum_type.values}
+    assert str(value) == (str(names.get(number, number)) if "kind" in field else str(number))
+
+
+def test_a_number_that_32_bits_cannot_hold_is_refused_inside_of_messages_and_maps_too() -> None:
+    must = b"\x22" + varint(len(varint(2**40)) + 1) + b"\x08" + varint(2**40)  # old.Record.inner.must
+    assert error_of(b"\x08\x05" + must, "old.Record").startswith("out-of-range: field 1: 1099511627776")
+    backwards = Order(a_int64=2**40).SerializeToString() + Order(a_int32=-7).SerializeToString()
+    row = read(backwards)  # numbers of 64 bits may be as large, whatever the order
+    assert (row["a_int64"], row["a_int32"]) == (2**40, -7)
+
+
+def test_known_extensions_are_no_columns_and_so_kept_or_refused_as_unknown_fields_are() -> None:
+    file = old_file()
+    file.message_type[0].extension_range.add(start=100, end=200)
+    for name, kind, number in (("extra", 9, 100), ("count", 5, 101)):
+        file.extension.add(name=name, number=number, label=1, type=kind, extendee=".old.Record")
+    payload = b"\x08\x05" + varint(100 << 3 | 2) + b"\x02hi"
+
+    def row(mode: str, data: bytes = payload) -> tuple[list[Any], str | None]:
+        text = descriptor_text(descriptor_set(file), "old.Record", mode)
+        return PayloadDecoder(record_schema("protobuf", text)).decode(data)
+
+    assert row("keep") == ([5, None, None, None, '{"[old.extra]":"hi"}'], None)
+    assert str(row("refuse")[1]).startswith("unknown-field: field [old.extra]")
+    assert row("ignore") == ([5, None, None, None], None)
+    cut = b"\x08\x05" + varint(101 << 3) + varint(2**33)
+    assert str(row("keep", cut)[1]).startswith("out-of-range: field 101")
+
+
 def test_a_known_field_of_another_type_is_refused_rather_than_null() -> None:
     assert error_of(b"\x0a\x01x", "shop.Tree") == "wrong-type: field 'size' was written as bytes, which it is not"
     order = Order()
