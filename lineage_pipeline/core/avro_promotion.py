@@ -58,6 +58,13 @@ def same_name(written: AvroType, table: AvroType) -> bool:
     return simple == _simple(table.name) or simple in {_simple(alias) for alias in table.aliases}
 
 
+def distance(written: AvroType, table: AvroType) -> int:
+    """How far the names of two types are apart: the same, the same without the namespace, another (by an alias)."""
+    if written.name == table.name:
+        return 0
+    return 1 if _simple(written.name) == _simple(table.name) else 2
+
+
 def _same_kind(written: AvroType, table: AvroType, path: str) -> Reader:
     if written.kind in ("enum", "fixed") and not same_name(written, table):
         raise unresolvable(path, written, table, " (an alias in the table's schema would join them)")

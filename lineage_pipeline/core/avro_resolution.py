@@ -26,7 +26,14 @@ from lineage_pipeline.core.avro_nested import (
     nested_scalar,
     unread,
 )
-from lineage_pipeline.core.avro_promotion import Unresolvable, none_of, resolved_scalar, same_name, unresolvable
+from lineage_pipeline.core.avro_promotion import (
+    Unresolvable,
+    distance,
+    none_of,
+    resolved_scalar,
+    same_name,
+    unresolvable,
+)
 from lineage_pipeline.core.avro_scalars import Reader, read_long, read_null, union_reader
 from lineage_pipeline.core.avro_schema import AvroType
 from lineage_pipeline.core.record_values import Undecodable
@@ -208,9 +215,13 @@ def _written_union(written: AvroType, table: AvroType, path: str, resolved: _Res
 
 
 def _table_union(written: AvroType, table: AvroType, path: str, resolved: _Resolved) -> Nested:
-    """The table's first branch of the same kind that goes, else the first that goes."""
+    """The table's first branch of the same kind that goes, else the first that goes.
+
+    Of branches with a name the one that is called the same is asked first: another of the same simple name, or with an
+    alias, may take the record too, with its own defaults in the place of what was written.
+    """
     failed = []
-    for branch in sorted(table.branches, key=lambda one: one.kind != written.kind):
+    for branch in sorted(table.branches, key=lambda one: (one.kind != written.kind, distance(written, one))):
         try:
             reader = _nested(written, branch, path, resolved)
         except Unresolvable as error:

@@ -138,6 +138,16 @@ def test_a_field_without_a_value_and_without_a_default_does_not_resolve() -> Non
     assert "field 'x.b'" in nested
 
 
+def test_of_branches_that_take_a_record_the_one_of_its_own_name_does() -> None:
+    other = record(("n", "int", {"default": 0}), name="A", namespace="y")
+    mine = record(("b", "string", {"default": ""}), name="A", namespace="x")
+    wider = record(("b", "string"), ("c", "int"), name="A", namespace="x")
+    alias = record(("n", "int", {"default": 0}), name="B", namespace="x", aliases=["A"])
+    for table in ([other, mine], [mine, other], [alias, mine], [other, alias, mine]):
+        assert one([other, wider], table, ("x.A", {"b": "kept", "c": 1})) == '{"x.A":{"b":"kept"}}'
+    assert one([other, wider], [alias, other], ("x.A", {"b": "gone", "c": 1})) == '{"y.A":{"n":0}}'
+
+
 # ---- scalars
 
 PROMOTIONS = [
