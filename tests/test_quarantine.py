@@ -378,6 +378,24 @@ def test_what_a_killed_replay_took_on_and_no_quarantine_file_holds_any_more_is_n
     assert world.audit().totals["damaged"] == 7 + 2  # two never decoded
 
 
+def test_what_left_by_retention_is_neither_unfinished_nor_gone(world: RepairWorld) -> None:
+    replay(world)
+    world.pass_time(2 * 86_400)
+
+    def kept_for_a_day() -> ReplayRequest:
+        wanted = request(world)
+        return replace(wanted, book=replace(wanted.book, data_days=1))
+
+    prepare(kept_for_a_day(), lambda: world.now)
+    for table in ("output", "quarantine"):
+        world.stores[table].objects.clear()
+    world.wrote((2, 0, 1), name="part-0")  # the table goes on
+    for _ in range(2):
+        found = prepare(kept_for_a_day(), lambda: world.now)
+        assert (found.unfinished, found.fresh, found.obstacles) == (0, 0, ())
+        assert list(execute(kept_for_a_day(), found, lambda: world.now, lambda _count: None)) == []
+
+
 def test_an_object_that_cannot_be_written_anew_whole_is_left_and_that_is_no_success(world: RepairWorld) -> None:
     made = replay(world, partition=0, offsets=OffsetRange(0, 3))
     data, quarantine = world.stores["output"], world.stores["quarantine"]

@@ -68,7 +68,7 @@ def standing(manifest: LakeManifest, claims: Sequence[ReplayClaim], since: float
     elsewhere = _difference(_intersection(quarantined, in_data), claimed)
     return Standing(
         fresh=_difference(_difference(quarantined, in_data), claimed),
-        unfinished=tuple(_unfinished(manifest, in_data_files, claims)),
+        unfinished=tuple(_unfinished(manifest, in_data_files, claims, _difference(manifest.retired, quarantined))),
         replayed=sum(one.total for one in replayed.values()),
         elsewhere=elsewhere,
         repeated={number: runs.layers()[1].ranges() for number, runs in quarantine.items()},
@@ -80,8 +80,13 @@ def is_current(one: LakeFile, since: float | None) -> bool:
     return one.left is None and (since is None or one.listed.modified >= since)
 
 
-def _unfinished(manifest: LakeManifest, in_data: Runs, claims: Sequence[ReplayClaim]) -> Iterator[Part]:
-    """Parts of which some offset is in no data file; what other data files hold is not theirs to write any more."""
+def _unfinished(
+    manifest: LakeManifest, in_data: Runs, claims: Sequence[ReplayClaim], retired: Ranges
+) -> Iterator[Part]:
+    """Parts of which some offset is in no data file; what other data files hold is not theirs to write any more.
+
+    `retired`: what left by retention, and no quarantine file has either: nobody misses it.
+    """
     keys = {
         one.listed.key: number
         for number, one in enumerate(manifest.files)
@@ -96,7 +101,7 @@ def _unfinished(manifest: LakeManifest, in_data: Runs, claims: Sequence[ReplayCl
             others = {
                 partition: runs.ranges() for partition, runs in in_data.where(in_data.files != number).by_partition()
             }
-            mine = _difference(offsets, others)
+            mine = _difference(_difference(offsets, others), _difference(retired, own))
             lacking = _difference(mine, own)
             if lacking:
                 yield Part(claim, key, mine, lacking)
