@@ -204,6 +204,9 @@ def _reading(
         for ranges, why in found.hidden.get(number, ())
         for part in ranges.clip(wanted.start, wanted.end)
     ]
+    there = RangeSet.from_pairs((one, one + 1) for one in range(wanted.start, wanted.end) if (number, one) in rows)
+    left = scene.manifest.retired.get(number, EMPTY).clip(wanted.start, wanted.end).difference(there)
+    unknown += [Unknown(number, part, "left the lake, as retention.data_days allows") for part in left]
     readable = scene.readable(number)
     if isinstance(readable, str):
         return Reading(window, {}, EMPTY, {}, (Unknown(number, wanted, readable),))

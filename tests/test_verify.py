@@ -187,6 +187,20 @@ def test_what_cannot_be_remembered_is_a_problem(world: RepairWorld) -> None:
     assert keep(replace(request(world), state=None), found) is found
 
 
+def test_what_left_the_lake_by_retention_is_not_absent(world: RepairWorld) -> None:
+    asked = request(world)
+    asked = replace(asked, lake=replace(asked.lake, data_days=1))
+    window = Window(0, OffsetRange(10, 30))
+    for table in ("output", "quarantine"):
+        for key in [one for one in world.stores[table].objects if one.endswith("part-1")]:
+            del world.stores[table].objects[key]
+    assert {one.kind for one in verify_range(asked, window, world.now).differences} == {"absent"}
+    world.pass_time(2 * 86_400)
+    found = verify_range(asked, window, world.now)
+    assert (found.verdict, found.records, found.differences) == ("undetermined", 10, ())
+    assert [(str(one.range), one.why[:17]) for one in found.unknown] == [("[10, 20)", "left the lake, as")]
+
+
 def recreate(world: RepairWorld) -> None:
     """The topic is made anew with other records, and the job starts again; the lake's files stay."""
     world.pass_time(3600)
