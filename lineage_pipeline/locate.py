@@ -12,10 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from lineage_pipeline.audit_topic import AuditRequest, gather
+from lineage_pipeline.books.deployments import read_deployments
 from lineage_pipeline.books.index_store import IndexPath, Located, LocatedRow, locate_rows
 from lineage_pipeline.books.lake_records import RecordFile, RecordPlace
 from lineage_pipeline.core.classes import Tile
 from lineage_pipeline.core.decision import PartitionDecision, decide_partition
+from lineage_pipeline.core.deployment import topic_now
 from lineage_pipeline.core.evidence import AuditEvidence, AuditRules
 from lineage_pipeline.core.lake_comparison import shown
 from lineage_pipeline.core.lake_evidence import LakeReading, lake_evidence
@@ -87,13 +89,11 @@ class Locator:
         self._kept: LakeManifest | None = None
         self._seen: _Seen | None = None
         self._claimed: dict[int, RangeSet] | None = None
+        self._topic: tuple[float | None, dict[str, bool]] | None = None
 
     def locate(self, partition: int, offset: int, *, record: bool = False) -> Location:
         """Where the offset is; with `record` the record itself is read. Books that cannot be read do not raise."""
-        try:
-            located = locate_rows(self.request.index, partition, offset)
-        except StoreError as error:
-            located = Located(problems=(str(error),))
+        located = self.rows(partition, offset)
         exact = [one for one in located.rows if one.row.is_exact]
         rows = (*exact, *(one for one in located.rows if not one.row.is_exact))
         places, problems = self._places(self.kept, partition, offset, record=record)
@@ -127,11 +127,28 @@ class Locator:
             )
         return Location(partition, offset, False, offset_class, why, rows, told)
 
+    def rows(self, partition: int, offset: int, end: int | None = None) -> Located:
+        """The index rows of the topic that is now that hold any of the offsets. Never raises: it is in `problems`.
+
+        Once the topic was created anew, rows of a writer that no record names prove nothing.
+        """
+        try:
+            located = locate_rows(self.request.index, partition, offset, end)
+            since, writers = self._topic_now()
+        except StoreError as error:
+            return Located(problems=(str(error),))
+        if since is None:
+            return located
+        ours = tuple(one for one in located.rows if writers.get(one.row.writer or "") is True)
+        unknown = [one for one in located.rows if (one.row.writer or "") not in writers]
+        text = "the topic was recreated, and no deployment record names the writer of rows in {}"
+        return Located(ours, (*located.problems, *(text.format(one.key) for one in unknown)))
+
     @property
     def kept(self) -> LakeManifest:
         """The manifest that the newest audit of the lake left; empty when there is none."""
         if self._kept is None:
-            self._kept = self.request.lake.kept().manifest if self.request.lake is not None else LakeManifest()
+            self._kept = self._current(self.request.lake.kept().manifest) if self.request.lake else LakeManifest()
         return self._kept
 
     def seen(self) -> _Seen:
@@ -156,6 +173,27 @@ class Locator:
             self._claimed = claimed_offsets(claims)
         return offset in self._claimed.get(partition, EMPTY), []
 
+    def _topic_now(self) -> tuple[float | None, dict[str, bool]]:
+        """When the topic that is now began, if another was before (epoch seconds); its writers, and the others'.
+
+        Raises StoreError.
+        """
+        if self._topic is None:
+            store = self.request.index.store
+            records = read_deployments(store, self.request.index.topic).deployments if store.exists() else ()
+            now = topic_now(records)
+            mine = (now.cluster_id, now.topic_id)
+            self._topic = now.since, {one.writer: one.incarnation == mine for one in records}
+        return self._topic
+
+    def _current(self, manifest: LakeManifest) -> LakeManifest:
+        """The manifest without files of a topic of the same name that is no more."""
+        try:
+            since, _ = self._topic_now()
+        except StoreError:
+            return LakeManifest()  # the same error is among the problems
+        return manifest.without(lambda one: since is not None and one.listed.modified < since)
+
     def _look(self) -> _Seen:
         alone = replace(self.request, lake=None)
         if alone.plan is None:
@@ -167,6 +205,7 @@ class Locator:
         if self.request.lake is None:
             return _Seen(evidence, None, list(evidence.problems))
         reading = self.request.lake.read(self._at)
+        reading = replace(reading, manifest=self._current(reading.manifest))
         evidence = replace(evidence, lake=lake_evidence(reading, evidence.index.coverage, evidence.memory))
         return _Seen(evidence, reading, list(evidence.problems))
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lineage_pipeline.books.index_store import locate_rows
 from lineage_pipeline.core.decision import decide_partition
 from lineage_pipeline.core.lake_comparison import shown
 from lineage_pipeline.core.lake_manifest import LakeManifest
@@ -93,15 +92,12 @@ def locate_range(locator: Locator, partition: int, wanted: OffsetRange) -> Span:
     seen = locator.seen()
     problems = list(seen.problems)
     holdings: list[Holding] = []
-    try:
-        located = locate_rows(locator.request.index, partition, wanted.start, wanted.end)
-        problems += located.problems
-        rows = [one for one in located.rows if one.row.is_exact]
-        holdings += [
-            Holding("offset_index", one.key, _cut(wanted, one.row.min_offset, one.row.max_offset + 1)) for one in rows
-        ]
-    except StoreError as error:
-        problems.append(str(error))
+    located = locator.rows(partition, wanted.start, wanted.end)
+    problems += located.problems
+    rows = [one for one in located.rows if one.row.is_exact]
+    holdings += [
+        Holding("offset_index", one.key, _cut(wanted, one.row.min_offset, one.row.max_offset + 1)) for one in rows
+    ]
     lake = seen.reading.manifest if seen.reading is not None and seen.reading.status == "read" else None
     if lake is not None:
         holdings += _in_lake(lake, partition, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lineage_pipeline.audit_command import audit_command
+from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.locate import Locator
 from lineage_pipeline.locate_command import locate_command
+from lineage_pipeline.locate_range import locate_range
 from tests.books.index_files import day, parquet, put, run
 from tests.books.lake_tables import MILLIS, data_file, hour, quarantine_file, span, written
+from tests.repair_world import RepairWorld, payload
 
 TOPIC = "orders"
 PART_1, PART_2 = hour(TOPIC, "part-1"), hour(TOPIC, "part-2")
@@ -197,3 +202,36 @@ def test_a_column_of_times_that_are_no_timestamps_keeps_no_record_from_being_fou
         assert (by_time.exit_code, "offset 0" in by_time.stdout) == (0, True), by_time.output
     else:
         assert (by_time.exit_code, "its column kafka_timestamp is string" in by_time.output) == (3, True)
+
+
+@pytest.mark.parametrize("audited", [False, True])
+@pytest.mark.parametrize("with_lake", [False, True])
+def test_rows_and_files_of_a_topic_that_is_no_more_are_no_place_of_an_offset(audited: bool, with_lake: bool) -> None:
+    world = RepairWorld({0: [payload("old", at) for at in range(20)]})
+    world.wrote((0, 0, 20), name="old")
+    world.audit()
+    world.pass_time(3600)
+    world.broker.topic_ids[TOPIC] = "topic-2"
+    world.log[0] = [payload("new", at) for at in range(20)]
+    world.deploy("job-2", topic_id="topic-2")
+    world.pass_time(60)
+    world.wrote((0, 0, 10), (0, 15, 20), name="new", writer="job-2")
+    if audited:
+        world.audit()
+    request = world.audit_request if with_lake else replace(world.audit_request, lake=None)
+
+    lost = Locator(request, world.now).locate(0, 12)
+    assert (lost.found, lost.rows, lost.places) == (False, (), ())
+    assert (lost.offset_class, lost.exit_code) == (("missing", 1) if audited else ("unknown", 3))
+    across = locate_range(Locator(request, world.now), 0, OffsetRange(8, 17))
+    assert (str(across.lacking), across.exit_code) == ("RangeSet([10, 15))", 1 if audited else 3)
+
+    there = Locator(request, world.now).locate(0, 2, record=with_lake)
+    assert [one.key[-3:] for one in there.rows] == ["new"]
+    assert [one.record["text"] for one in there.places if one.record] == (["new"] if with_lake else [])
+
+    index = world.stores["index"]
+    index.place(f"kafka_topic={TOPIC}/dt=2026-11-22/nobodys", parquet([run(0, 10, 15, writer="nobody")]))
+    doubtful = Locator(request, world.now).locate(0, 12)
+    assert (doubtful.found, doubtful.exit_code) == (False, 3)
+    assert "nobodys" in " ".join(doubtful.problems)
