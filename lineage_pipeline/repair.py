@@ -26,12 +26,14 @@ from lineage_pipeline.core.lake_comparison import file_doubts
 from lineage_pipeline.core.ledger_json import time_text
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
+from lineage_pipeline.core.quarantine_replay import is_current
 from lineage_pipeline.core.repair_claim import RepairClaim, Task
 from lineage_pipeline.core.repair_decision import PlanFacts, UnfinishedRepair, plan_repair
 from lineage_pipeline.core.repair_plan import RepairPlan, Resumed, object_width
 from lineage_pipeline.core.replay_claim import claimed_offsets
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LineageError, RepairError, UsageError
+from lineage_pipeline.quarantine import claims_of, read_topic_now
 from lineage_pipeline.replay import Cluster, Lake, Progress, Replay, Replayed
 
 _SAMPLED_RANGES, _SAMPLED_RECORDS = 20, 100
@@ -241,13 +243,17 @@ def _harmless(request: RepairRequest, memory: Memory) -> frozenset[str]:
 
 
 def _replayable(request: RepairRequest) -> dict[int, RangeSet]:
-    """What replays have taken on and quarantine files hold. Raises LedgerError or StoreError."""
+    """What replays of the topic that is now took on and quarantine files hold. Raises LedgerError or StoreError."""
     lake = request.audit.lake
-    claims = lake.replays.claims() if lake is not None and lake.replays is not None else ()
-    if lake is None or not claims:
+    if lake is None:
         return {}
-    manifest, claimed = lake.kept().manifest, claimed_offsets(claims)
-    in_quarantine = manifest.chosen(lambda one: one.left is None and one.listed.table == "quarantine")
+    now, _ = read_topic_now(request.lake.offset_index, request.topic)
+    claimed = claimed_offsets(claims_of(lake, now))
+    if not claimed:
+        return {}
+    in_quarantine = lake.kept().manifest.chosen(
+        lambda one: one.listed.table == "quarantine" and is_current(one, now.since)
+    )
     return {
         partition: runs.ranges().intersection(claimed.get(partition, EMPTY))
         for partition, runs in in_quarantine.by_partition()

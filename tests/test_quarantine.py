@@ -578,6 +578,23 @@ def test_rows_of_a_topic_that_is_no_more_are_not_replayed_and_their_claims_take_
     assert len(ReplayLog(world.stores["index"], TOPIC).claims()) == 2
 
 
+def test_a_repair_leaves_nothing_to_replays_of_a_topic_that_is_no_more(world: RepairWorld) -> None:
+    replay(world)
+    world.audit()
+    world.pass_time(3600)
+    world.broker.topic_ids[TOPIC] = "topic-2"
+    world.deploy("job-2", topic_id="topic-2")
+    world.pass_time(60)
+    world.wrote((0, 0, RECORDS), (1, 0, RECORDS), (2, 0, 1), name="part-9", writer="job-2")
+    assert world.audit().verdict == "complete"
+    for key in [one for one in world.stores["output"].objects if one.endswith("part-9")]:
+        del world.stores["output"].objects[key]
+    world.seen_twice()
+    found = world.plan(job_is_gone=True).plan
+    assert [(one.what, one.why) for one in found.refused] == []
+    assert sum(len(one.range) for one in found.planned) == 2 * (RECORDS - 1) + 1
+
+
 def test_where_a_record_of_a_start_cannot_be_read_nothing_is_replayed(world: RepairWorld) -> None:
     world.stores["index"].place("_deployments/job-2.json", b"{")  # it may be of a topic created anew
     with pytest.raises(RepairError, match=r"whose rows these are is not known: .*job-2"):
