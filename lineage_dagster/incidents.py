@@ -60,7 +60,7 @@ class Told:
 class Incident:
     """Something wrong with a topic `since` then (epoch seconds); at level `ok` only its end is still to be told.
 
-    `missed`: what the channel should have been told when it opened and did not take.
+    `missed`: the worst that the channel should have been told and did not take, until it is told of it.
     """
 
     since: float
@@ -111,7 +111,7 @@ def observe(incidents: Incidents, sightings: Iterable[Sighting]) -> dict[str, In
         elif sighting.level != "ok" or known.told is not None or known.missed is not None:
             after[topic] = replace(known, last=sighting)
     for topic, known in incidents.items():
-        if topic not in seen and known.told is not None and not known.told.over:
+        if topic not in seen and (known.missed is not None or (known.told is not None and not known.told.over)):
             text = (
                 f"{topic} is not among the audited topics of this channel any more; the incident was open until then."
             )
@@ -126,8 +126,7 @@ def due(incidents: Incidents, patience: Patience, now: float) -> list[Notice]:
     for incident in incidents.values():
         kind = _kind(incident, patience, now)
         if kind is not None:
-            sighting = _with_missed(incident) if kind == "resolved" else incident.last
-            notices.append(Notice(kind, incident.since, sighting, _before(incident) or "ok"))
+            notices.append(Notice(kind, incident.since, _with_missed(incident, kind), _before(incident) or "ok"))
     return sorted(notices, key=lambda one: (-LEVELS.index(one.sighting.level), one.sighting.topic))
 
 
@@ -139,16 +138,20 @@ def told(incidents: Incidents, notice: Notice, now: float) -> dict[str, Incident
         after.pop(sighting.topic, None)
     else:
         said = Told(sighting.level, now, sighting.lost, sighting.spans, over=notice.kind == "resolved")
-        after[sighting.topic] = replace(after[sighting.topic], told=said)
+        after[sighting.topic] = replace(after[sighting.topic], told=said, missed=None)
     return after
 
 
 def undelivered(incidents: Incidents, notice: Notice) -> dict[str, Incident]:
-    """The incidents after a channel did not take the notice: what opens is told late, even when it is over by then."""
+    """The incidents after a channel did not take the notice.
+
+    What opens or gets worse is told late, even when it is over by then, or only a doubt is left of a loss.
+    """
     after = dict(incidents)
-    if notice.kind == "opened":
-        topic = notice.sighting.topic
-        after[topic] = replace(after[topic], missed=notice.sighting)
+    topic = notice.sighting.topic
+    known = after[topic]
+    if notice.kind in {"opened", "grown"} and not _is_worse(known.missed, notice.sighting.level):
+        after[topic] = replace(known, missed=known.last)
     return after
 
 
@@ -168,16 +171,17 @@ def from_json(value: object) -> dict[str, Incident]:
 
 
 def _kind(incident: Incident, patience: Patience, now: float) -> NoticeKind | None:
-    level, before = incident.last.level, _before(incident)
+    level, before, said = incident.last.level, _before(incident), incident.told
     if before is None:
         return "opened" if _ripe(level, patience, now - incident.since) else None
-    said = incident.told
     if said is not None and said.over:
         return "reminded" if now - said.at >= patience.remind else None
     if level == "ok" or (level == "warning" and before != "warning"):
         return "resolved"
     if said is None:
-        return "opened" if _ripe(level, patience, now - incident.since) else None
+        return "opened" if _ripe(before, patience, now - incident.since) else None
+    if _is_worse(incident.missed, said.level) and _is_worse(incident.missed, level):
+        return "grown"  # it is not any more, but nobody knows that it was
     return _kind_again(incident.last, said, patience, now)
 
 
@@ -191,16 +195,20 @@ def _kind_again(last: Sighting, said: Told, patience: Patience, now: float) -> N
 
 
 def _before(incident: Incident) -> Level | None:
-    """What the channel was told, or should have been told but did not take; None while there was nothing to tell."""
-    if incident.told is not None:
-        return incident.told.level
-    return incident.missed.level if incident.missed is not None else None
+    """The worst that the channel was told last, or should have been told but did not take; None for nothing yet."""
+    levels = [one.level for one in (incident.told, incident.missed) if one is not None]
+    return max(levels, key=LEVELS.index) if levels else None
 
 
-def _with_missed(incident: Incident) -> Sighting:
-    """What is told of the end of an incident whose beginning the channel did not take."""
-    last, missed = incident.last, incident.missed
-    if incident.told is not None or missed is None:
+def _is_worse(missed: Sighting | None, level: Level) -> bool:
+    return missed is not None and LEVELS.index(missed.level) > LEVELS.index(level)
+
+
+def _with_missed(incident: Incident, kind: NoticeKind) -> Sighting:
+    """The sighting as it is told: with what the channel did not take before, unless this says as much."""
+    last, missed, said = incident.last, incident.missed, incident.told
+    known: Level = said.level if said is not None else "ok"
+    if missed is None or not (_is_worse(missed, known) and (kind == "resolved" or _is_worse(missed, last.level))):
         return last
     text = f"{last.text} It could not be told before, while it was: {missed.text}"
     return replace(last, text=text, lost=missed.lost, partitions=missed.partitions, spans=missed.spans)

@@ -220,6 +220,66 @@ def test_a_loss_that_comes_back_before_its_end_was_told_is_not_opened_again(chan
     assert channel.heard == ["opened"]
 
 
+def test_a_loss_that_a_doubt_followed_while_the_channel_was_down_is_told_with_the_doubt(channel: Channel):
+    channel.down = True
+    channel.tick(0, loss((9, 100, 160)))
+    for now in range(30, 3600, 30):  # the doubt is missed as well, and is less than what was missed before
+        channel.tick(now, level("undetermined", now))
+    channel.down = False
+    (notice,) = channel.tick(3600, level("undetermined", 3600))
+    assert (notice.kind, notice.before, notice.sighting.level) == ("opened", "loss", "undetermined")
+    assert "It could not be told before, while it was: LOSS" in notice.sighting.text
+    assert channel.tick(3630, level("undetermined", 3630)) == []
+    (over,) = channel.tick(3660, level("ok", 3660))
+    assert (over.kind, "LOSS" in over.sighting.text) == ("resolved", False)  # that was told
+
+
+@pytest.mark.parametrize("after", ["ok", "undetermined"])
+def test_a_doubt_that_was_a_loss_while_the_channel_was_down_is_told_as_one(channel: Channel, after: str):
+    for now in (0, 900):
+        channel.tick(now, level("undetermined", now))
+    channel.down = True
+    channel.tick(930, loss((9, 100, 160)))
+    channel.down = False
+    (notice,) = channel.tick(960, level(after, 960))
+    assert (notice.kind, notice.before) == ("resolved" if after == "ok" else "grown", "loss")
+    assert "It could not be told before, while it was: LOSS" in notice.sighting.text
+    assert notice.sighting.spans == ((9, 100, 160),)
+    assert channel.tick(990, level(after, 990)) == []
+
+
+def test_a_loss_that_was_missed_is_told_though_nobody_audits_the_topic_any_more(channel: Channel):
+    channel.down = True
+    channel.tick(0, loss((9, 100, 160)))
+    channel.tick(30)
+    channel.down = False
+    (notice,) = channel.tick(60)
+    assert (notice.kind, notice.before, notice.sighting.gone) == ("resolved", "loss", True)
+    assert "It could not be told before, while it was: LOSS" in notice.sighting.text
+    assert channel.incidents == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ok", "loss", "undetermined", "warning"]), st.booleans(), st.integers(1, 2000)),
+        min_size=1,
+    ),
+)
+def test_whatever_a_channel_misses_it_hears_of_every_loss_once_it_listens(story: list[tuple[str, bool, int]]):
+    channel, now = Channel(), 0
+    owed = False  # a loss was seen, and no message has told of it since it began
+    for name, down, pause in [*story, ("ok", False, 1)]:
+        now += pause
+        channel.down = down
+        before = channel.incidents.get("t")
+        spoken = before is not None and before.told is not None and before.told.level == "loss"
+        owed = owed or (name == "loss" and not (spoken and before is not None and not before.told.over))
+        notices = channel.tick(now, loss((1, 0, 5), at=now) if name == "loss" else level(name, now))
+        if not down and any("LOSS" in one.sighting.text or one.before == "loss" for one in notices):
+            owed = False
+    assert not owed
+
+
 @pytest.mark.parametrize("text", ['{"version": 2, "incidents": {}}', "[]", '{"version": 1, "incidents": {"t": {}}}'])
 def test_a_state_of_another_version_is_refused(text: str):
     with pytest.raises(ValueError, match="incidents"):
