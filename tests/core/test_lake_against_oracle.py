@@ -160,7 +160,7 @@ class Oracle:
     former: list[tuple[str, str, frozenset[int], str]] = field(default_factory=list)  # table, name, offsets, why
     absent_before: list[tuple[int, set[int]]] = field(default_factory=list)  # time, offsets, of whole looks
     damaged_before: set[int] = field(default_factory=set)
-    forgotten: dict[tuple[str, str], int] = field(default_factory=dict)  # table, name: so many of `former` are
+    forgotten: set[int] = field(default_factory=set)  # places in `former`
     time: int = 0
 
     def judge(self, step: Step) -> dict[int, tuple[str, set[str | None]]]:  # noqa: C901, PLR0912 - rule by rule
@@ -191,10 +191,12 @@ class Oracle:
         for table, _, offsets, _ in self.former:
             if table == "data":
                 present -= (offsets & self.claimed) - in_data
-        # while an object is unread, what it held before is forgotten once it is in others: nothing is missing then
-        for name in (step.blind & step.things.keys()) - self.known.keys():
-            if self._all_elsewhere(step.things[name].table, name, held, in_data):
-                self.forgotten[step.things[name].table, name] = len(self.former)
+        # what an object held before is forgotten once it is in others, as nothing is missing then; not while one of its
+        # name is there that cannot be read: what that may hold is known from before alone
+        faulty = {(one.table, name) for name, one in self.known.items() if one.fault is not None}
+        for number, (table, name, offsets, _) in enumerate(self.former):
+            if (table, name) not in faulty and offsets <= self._standing(table, held, in_data):
+                self.forgotten.add(number)
         absent = set(self.index) - present
         hidden = unread or any(one.fault == "unsuitable" for one in self.known.values())
         confirmed = set(self.damaged_before)
@@ -229,10 +231,12 @@ class Oracle:
 
     def _all_elsewhere(self, table: str, name: str, held: set[int], in_data: set[int]) -> bool:
         """Whether an object's former selves are known, and all they held is in other objects."""
-        left = self.former[self.forgotten.get((table, name), 0) :]
+        left = [one for number, one in enumerate(self.former) if number not in self.forgotten]
         selves = [offsets for where, other, offsets, _ in left if (where, other) == (table, name)]
-        standing = held - (self.claimed - in_data) if table == "data" else held
-        return bool(selves) and all(offsets <= standing for offsets in selves)
+        return bool(selves) and all(offsets <= self._standing(table, held, in_data) for offsets in selves)
+
+    def _standing(self, table: str, held: set[int], in_data: set[int]) -> set[int]:
+        return held - (self.claimed - in_data) if table == "data" else held
 
 
 def judged(report: AuditReport) -> dict[int, tuple[str, str | None]]:
