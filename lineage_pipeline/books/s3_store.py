@@ -7,7 +7,6 @@ a whole on a server that gives a marker no size (S3Proxy does).
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -67,10 +66,10 @@ def _models() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _made_lister(endpoint: str | None, settings: tuple[str | None, ...], _surroundings: tuple[Any, ...]) -> Any:
+def _made_lister(endpoint: str | None, settings: tuple[str | None, ...], _all: tuple[tuple[str, str], ...]) -> Any:
     """The client that lists, safe to share by threads.
 
-    One for all stores of the same settings and surroundings (where botocore looks for the rest): to make one takes
+    One for all stores of the same settings, `_all` being those that botocore finds by itself too: to make one takes
     longer than a listing, and a tick of Dagster opens a store for each topic.
     """
     region, access_key_id, secret_access_key, session_token = settings
@@ -103,6 +102,7 @@ class S3ObjectStore:
         self.uri = uri
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        self._aws = tuple(sorted((name, value.get_secret_value()) for name, value in aws.items()))
         self._secrets = [value.get_secret_value() for name, value in aws.items() if _is_secret(name)]
         endpoint = aws.get("AWS_ENDPOINT_URL_S3") or aws.get("AWS_ENDPOINT_URL")
         self._endpoint = endpoint.get_secret_value() if endpoint else None
@@ -199,9 +199,8 @@ class S3ObjectStore:
     @property
     def _lister(self) -> Any:
         names = ("aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-        surroundings = tuple(sorted((name, text) for name, text in os.environ.items() if name.startswith("AWS_")))
         with _MAKING:
-            return _made_lister(self._endpoint, tuple(self._settings.get(name) for name in names), surroundings)
+            return _made_lister(self._endpoint, tuple(self._settings.get(name) for name in names), self._aws)
 
     def _failed(self, verb: str, key: str, error: Exception) -> StoreError:
         where = f"{self.uri.rstrip('/')}/{key}" if key else self.uri
