@@ -105,7 +105,8 @@ def test_the_earliest_record_of_neighbouring_ranges_counts() -> None:
     # of a part of them only the records in it count, whatever else was read around it
     wider = replace(one, range=OffsetRange(90, 120))
     inner = replace(one, range=OffsetRange(92, 95), first_timestamp=millis(NOW - 5 * DAY))
-    known = Expiry(replace(evidence, memory=Memory(resolutions=(*parts, wider, inner)))).partition(0)
+    timeless = replace(one, range=OffsetRange(80, 125), first_timestamp=None)
+    known = Expiry(replace(evidence, memory=Memory(resolutions=(*parts, wider, inner, timeless)))).partition(0)
     for part, left in ((OffsetRange(100, 104), 6), (OffsetRange(95, 100), 6), (OffsetRange(103, 105), 4)):
         deadline = known.of_readable(part)
         assert deadline is not None
@@ -167,7 +168,7 @@ def test_the_pace_counts_too_where_the_limits_could_not_be_read() -> None:
 
 
 def test_a_look_that_says_nothing_of_the_log_start_and_one_of_this_moment_give_no_pace() -> None:
-    looks = (look(6 * HOUR, None, 400), *PACE, look(timedelta(), 59, 999))
+    looks = (look(6 * HOUR, None, 400), Observation(NOW - 2 * HOUR, {}), *PACE, look(timedelta(), 59, 999))
     evidence = topic(*looks, written=NOW, log_start=60, config=BY_SIZE)
     assert audit(evidence).repairable_until == NOW + timedelta(hours=2, minutes=40)
 
@@ -227,7 +228,7 @@ def test_records_that_left_before_their_time_show_that_retention_does_not_hold()
     ],
 )
 def test_records_that_left_in_their_time_say_nothing_against_retention(looks: tuple[Observation, ...]) -> None:
-    assert audit(topic(*looks, written=NOW - DAY, log_start=60)).repairable_until == NOW + 6 * DAY
+    assert audit(topic(*looks, written=NOW, log_start=60)).repairable_until == NOW + 7 * DAY
 
 
 def test_a_hole_that_nobody_could_read_is_evidence_about_to_expire() -> None:

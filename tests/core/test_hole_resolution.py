@@ -291,6 +291,24 @@ def test_holes_that_expired_are_a_loss_only_while_nothing_speaks_of_transactions
     assert by_offset(resolved(replace(case, transactional=True))) == {1: ("unknown", "unproven")}
     other = replace(case, due=frozenset({1, 8}), readings=(through(RC), through(RU)))
     assert by_offset(resolved(other)) == {1: ("unknown", "unproven"), 8: ("explained", "control-marker")}
+    assert by_offset(resolved(replace(case, index_whole=False))) == {1: ("unknown", "index-unreadable")}
+    assert by_offset(resolved(replace(case, policies=(None, None)))) == {1: ("unknown", "unresolved")}
+    assert by_offset(resolved(replace(case, policies=("compact", "compact")))) == {1: ("unknown", "unproven")}
+
+
+def test_a_log_that_is_cut_back_during_the_reading_loses_only_what_was_read_beyond_its_end() -> None:
+    case = Case(frozenset({3, 21, 22}), readings=(through(RC, 3, 21), through(RU, 3, 21)), after=(0, 20))
+    assert by_offset(resolved(case)) == {
+        3: ("unknown", "unresolved"), 21: ("missing", "truncated"), 22: ("unknown", "incarnation"),
+    }  # fmt: skip
+
+
+def test_where_nobody_says_what_an_empty_hole_means_it_is_open() -> None:
+    case = Case(frozenset({5}), readings=(through(RC), through(RU)), policies=(None, None))
+    assert by_offset(resolved(case)) == {5: ("unknown", "unresolved")}
+    # a record that only the stricter of two readers sees is a contradiction
+    odd = Case(frozenset({5}), readings=(through(RC, 5), through(RU)), isolation=RU)
+    assert by_offset(resolved(odd)) == {5: ("unknown", "unresolved")}
 
 
 def test_the_sentence_of_a_loss_names_the_records_and_their_timestamps() -> None:
