@@ -167,8 +167,10 @@ def test_the_pace_counts_too_where_the_limits_could_not_be_read() -> None:
     )
 
 
-def test_a_look_that_says_nothing_of_the_log_start_and_one_of_this_moment_give_no_pace() -> None:
-    looks = (look(6 * HOUR, None, 400), Observation(NOW - 2 * HOUR, {}), *PACE, look(timedelta(), 59, 999))
+def test_a_look_that_says_nothing_of_the_log_start_and_those_that_are_not_of_before_give_no_pace() -> None:
+    at_once = (look(timedelta(), 58, 998), look(timedelta(), 59, 999))
+    ahead = (look(-HOUR, 57, 999), look(-2 * HOUR, 59, 999))  # the clock was set back since
+    looks = (look(6 * HOUR, None, 400), Observation(NOW - 2 * HOUR, {}), *PACE, *at_once, *ahead)
     evidence = topic(*looks, written=NOW, log_start=60, config=BY_SIZE)
     assert audit(evidence).repairable_until == NOW + timedelta(hours=2, minutes=40)
 
@@ -240,6 +242,8 @@ def test_a_hole_that_nobody_could_read_is_evidence_about_to_expire() -> None:
     for newest in (look(5.5 * DAY, 0, 95), look(5.5 * DAY, 0, 100)):
         (found,) = findings(topic(look(6 * DAY, 0, 90), newest, resolved=False), "evidence-expiring")
         assert found.data["seconds_left"] == 1.5 * 86400
+    (found,) = findings(topic(look(6 * DAY, 0, 90), look(-DAY, 0, 95), resolved=False), "evidence-expiring")
+    assert found.data["seconds_left"] == 86400  # a look by a clock that was set back since tells nothing
     blind = Observation(NOW - 6 * DAY, {0: ObservedPartition()})
     assert not findings(topic(blind, resolved=False), "evidence-expiring")
     assert findings(topic(look(6 * DAY, 0, 90), resolved=False, log_start=100), "evidence-expiring")
