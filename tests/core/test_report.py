@@ -9,6 +9,7 @@ import pytest
 
 from lineage_pipeline.core.audit import audit
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets
+from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.decision import decide_partition
 from lineage_pipeline.core.evidence import BrokerEvidence, LakeEvidence
 from lineage_pipeline.core.lake_comparison import Held, PartitionLake
@@ -40,6 +41,20 @@ def test_each_range_that_is_there_more_than_once_says_how_often_its_own_offsets_
         ("[2, 4)", "accounted for 2 times"),
         ("[8, 12)", "accounted for up to 3 times"),
         ("[15, 16)", "accounted for 4 times"),
+    ]
+
+
+def test_each_range_that_is_there_twice_names_its_own_writers() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 0, 20), Row(0, 5, 8), Row(0, 12, 14), Row(0, 16, 17))))
+    copies = (
+        WrittenTwice(0, OffsetRange(5, 8), 2, ("w1", "w2"), whole=True),
+        WrittenTwice(0, OffsetRange(8, 14), 2, ("w3",), whole=True),
+    )
+    (one,) = audit(replace(evidence, memory=Memory(copies=copies))).partitions
+    assert [ranged.evidence for ranged in one.ranges] == [
+        "accounted for 2 times by w1 and w2",
+        "accounted for 2 times by w3 alone",
+        "accounted for 2 times",
     ]
 
 
