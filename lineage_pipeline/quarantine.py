@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lineage_pipeline.books.deployments import read_deployments
+from lineage_pipeline.books.index_ages import quarantined_since
 from lineage_pipeline.books.index_store import IndexPath, read_index
 from lineage_pipeline.books.lake_book import LakeBook
 from lineage_pipeline.books.lake_files import look_at
@@ -95,7 +96,7 @@ def list_quarantine(request: QuarantineRequest, at: datetime) -> QuarantineListi
     replayed = _replayed(request, now, at)
     counter, problems = ClassCounter(request.examples), [*unknown]
     if not objects and not quarantine_files(request.book, Selection(), TopicNow()):
-        problems += lacking_files(request.book, request.index, request.topic, replayed)
+        problems += lacking_files(request.book, request.index, request.topic, replayed, at)
     for number, one in enumerate(objects, 1):
         try:
             for error_class, row in _rows(request, one, replayed):
@@ -135,14 +136,20 @@ def quarantine_files(book: LakeBook, selection: Selection, now: TopicNow) -> lis
     return sorted((one for one in listing.objects if one.modified >= since), key=lambda one: (one.modified, one.key))
 
 
-def lacking_files(book: LakeBook, index: ObjectStore, topic: str, replayed: Mapping[int, RangeSet]) -> list[str]:
+def lacking_files(
+    book: LakeBook, index: ObjectStore, topic: str, replayed: Mapping[int, RangeSet], at: datetime
+) -> list[str]:
     """Why a quarantine without any file is no empty one, if so: by the index, which counts what went there.
 
-    What was `replayed` may have been tidied away.
+    What was `replayed` may have been tidied away, and what is older than `data_days` left by rule. Raises StoreError
+    when the index cannot be listed any more.
     """
-    said = read_index(IndexPath(index, topic))
+    path = IndexPath(index, topic)
+    said = read_index(path)
     counted = sum(one.quarantined for one in said.coverage.values())
     counted -= sum(ranges.total for ranges in replayed.values())
+    if counted > 0 and book.data_days is not None:
+        counted = quarantined_since(path, (at - timedelta(days=book.data_days)).timestamp(), replayed)
     where = f"no quarantine file of {topic} is at {book.tables['quarantine'].uri}"
     if counted > 0:
         return [f"{where}, but the index counts {counted} records there: check QUARANTINE_PATH"]

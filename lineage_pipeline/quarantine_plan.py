@@ -134,7 +134,7 @@ def prepare(request: ReplayRequest, now: Clock, progress: Progress = lambda _cou
         reading=reading,
         obstacles=(
             *(f"whose rows these are is not known: {one}" for one in unknown),
-            *_obstacles(request, reading, claims, topic),
+            *_obstacles(request, reading, claims, topic, now()),
         ),
         keyless=keyless,
     )
@@ -204,14 +204,15 @@ def _lacks(schema: RecordSchema, row: QuarantinedRow) -> bool:
 
 
 def _obstacles(
-    request: ReplayRequest, reading: LakeReading, claims: Sequence[ReplayClaim], topic: TopicNow
+    request: ReplayRequest, reading: LakeReading, claims: Sequence[ReplayClaim], topic: TopicNow, at: datetime
 ) -> Iterator[str]:
     """Why nothing may be written: above all, files that may hold what is about to be written."""
     mine = {key for claim in claims for key in claim.object_keys()}  # broken ones are written anew
     others = reading.manifest.without(lambda one: one.listed.table == "data" and one.listed.key in mine)
-    doubts = [*file_doubts(others, claimed_offsets(claims))[0], *reading.doubts]
+    claimed = claimed_offsets(claims)
+    doubts = [*file_doubts(others, claimed)[0], *reading.doubts]
     here = [one for one in reading.manifest.files if one.left is None and one.listed.table == "quarantine"]
-    lacking = [] if here else lacking_files(request.book, request.index, request.topic, claimed_offsets(claims))
+    lacking = [] if here else lacking_files(request.book, request.index, request.topic, claimed, at)
     for text in dict.fromkeys([*(one.text for one in doubts), *reading.problems, *lacking]):
         yield f"the evidence is not whole: {text}"
     data = [one for one in reading.manifest.files if one.listed.table == "data" and is_current(one, topic.since)]

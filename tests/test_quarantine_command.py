@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,21 @@ def test_a_quarantine_that_is_not_where_it_was_looked_for_is_no_empty_one(
     done = run(lake, *command)
     assert done.exit_code == 3, done.output
     assert words in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(("age", "exit_code"), [(40, 0), (20, 3)])
+def test_a_quarantine_whose_files_all_left_by_retention_is_an_empty_one(lake: Path, age: int, exit_code: int) -> None:
+    emitted = datetime.now(timezone.utc) - timedelta(days=age)
+    rows = [row(0, 0, 10, quarantined_count=3, window_end=round(emitted.timestamp() * 1000))]
+    place(lake / "old" / "offset-index", day(TOPIC, "p"), parquet(rows))
+    place(lake / "old" / "output", hour(TOPIC, "p"), data_file([(0, 0), *span(0, 4, 10)]))
+    topic = {"name": TOPIC, "schema": "right.avsc", "retention": {"data_days": 30}}
+    settings = {"lake": str(lake / "old"), "topics": [topic]}
+    (lake / "lineage.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    for command in (("quarantine",), ("quarantine", "replay")):
+        done = run(lake, *command)
+        assert done.exit_code == exit_code, done.output
+        assert ("the index counts 3 records there" in " ".join(done.output.split())) is (exit_code == 3)
 
 
 def test_a_quarantine_that_is_empty_and_whose_index_says_so_is_one(lake: Path) -> None:

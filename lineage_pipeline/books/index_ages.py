@@ -1,4 +1,7 @@
-"""Which offsets were indexed before a moment: read from the rows' own times, for lakes that were never looked at."""
+"""Which offsets were indexed before a moment, and what went to quarantine since, by the times in the index rows.
+
+For lakes that were never looked at.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,30 @@ def indexed_before(path: IndexPath, moment: float, wanted: Mapping[int, RangeSet
         except (*_FOREIGN, IndexFileError):
             continue
     return {partition: ranges for partition, ranges in found.items() if len(ranges)}
+
+
+def quarantined_since(path: IndexPath, moment: float, replayed: Mapping[int, RangeSet]) -> int:
+    """How many records rows emitted at `moment` (epoch seconds) or later count in quarantine, the `replayed` aside.
+
+    Files that cannot be read are left out. Raises StoreError when listing fails. One GET per file.
+    """
+    count = 0
+    for key, content in read_many(path.store, [one.key for one in list_index(path).files]):
+        if isinstance(content, StoreError):
+            continue
+        try:
+            young = _times(content) >= int(moment * 1000)
+            done = 0
+            for rows in read_rows(key, content):
+                chosen = rows.where(young[done : done + len(rows)] & (rows.quarantined > 0))
+                done += len(rows)
+                count += int(chosen.quarantined.sum())
+                for partition in set(chosen.partitions.tolist()) & set(replayed):
+                    mine = chosen.where(chosen.partitions == partition)
+                    count -= RangeSet(mine.starts, mine.ends).intersection(replayed[partition]).total
+        except (*_FOREIGN, IndexFileError):
+            continue
+    return count
 
 
 def _times(content: bytes) -> Int64Array:
