@@ -72,7 +72,8 @@ def claim_unindexed(
 ) -> RangeSet:
     """Claim those of the `due` offsets that objects hold though no index row does, and return them.
 
-    They are not lost, so they are neither missing nor replayed: an index row has to be written for them.
+    What has `vanished` is due. They are not lost, so they are neither missing nor replayed: an index row has to be
+    written for them.
     """
     seen = evidence.lake.partitions.get(partition)
     if seen is None:
@@ -80,7 +81,7 @@ def claim_unindexed(
     claimed = EMPTY
     for held in seen.unindexed:
         text = f"no index row, but {held.files[0]} holds them: `lineage index rebuild` writes the rows"
-        gone = tiling.claim(held.ranges.intersection(due).intersection(vanished), "unknown", "index-vanished", text)
+        gone = tiling.claim(held.ranges.intersection(vanished), "unknown", "index-vanished", text)
         rest = tiling.claim(held.ranges.intersection(due), "unknown", "unproven", text)
         claimed = claimed.union(gone).union(rest)
     return claimed

@@ -1,0 +1,179 @@
+"""Single lakes held against an index: which object is named for what, and what an unreadable one leaves open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from lineage_pipeline.core.coverage import PartitionCoverage
+from lineage_pipeline.core.lake_comparison import Held, Lost, PartitionLake, compare_lake, file_doubts
+from lineage_pipeline.core.lake_manifest import Fault, LakeFile, LakeManifest, LakeObject, LakeTable, Left
+from lineage_pipeline.core.lake_runs import Runs
+from lineage_pipeline.core.offsets import EMPTY, RangeSet
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object of a lake and the half-open ranges of partition 0 in it; with `left` it was there once."""
+
+    key: str
+    held: tuple[tuple[int, int], ...] = ()
+    table: LakeTable = "data"
+    left: Left | None = None
+    left_at: float | None = None
+    fault: Fault | None = None
+    modified: float = 100.0
+    file: LakeFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        listed = LakeObject(self.table, self.key, 1, None, self.modified)
+        problem = f"{self.key} is {self.fault}" if self.fault else None
+        found = LakeFile(listed, 0.0, 1, None, None, self.fault, problem, self.left, self.left_at)
+        object.__setattr__(self, "file", found)
+
+
+def manifest(*objects: Object) -> LakeManifest:
+    runs = [(number, 0, start, end, 1) for number, one in enumerate(objects) for start, end in one.held]
+    columns = np.array(runs, dtype=np.int64).reshape(-1, 5).T
+    return LakeManifest(tuple(one.file for one in objects), Runs(*columns))
+
+
+def compared(
+    *objects: Object, index: RangeSet = EMPTY, since: float | None = None, claimed: RangeSet | None = None
+) -> PartitionLake:
+    claims = None if claimed is None else {0: claimed}
+    found = compare_lake(manifest(*objects), {0: PartitionCoverage(exact=index)}, since, claims)
+    return found.get(0, PartitionLake())
+
+
+INDEX = RangeSet.of((0, 20))
+
+
+def test_of_a_former_object_only_what_no_other_holds_is_lost_and_the_newest_is_told_first() -> None:
+    found = compared(
+        Object("now", ((0, 5), (8, 10))),
+        Object("a", ((0, 8),), left="missing", left_at=10.0),
+        Object("b", ((8, 12),), left="changed", left_at=20.0),
+        Object("c", ((0, 5),), left="missing", left_at=30.0),
+        index=INDEX,
+    )
+    assert found.lost == (
+        Lost(
+            "object-changed",
+            RangeSet.of((10, 12)),
+            "data file b held them and was changed and does not hold them any more",
+        ),
+        Lost("object-missing", RangeSet.of((5, 8)), "data file a held them and is not there any more"),
+    )
+    assert found.unindexed == ()
+
+
+def test_of_objects_without_index_rows_only_the_offsets_that_have_none_are_named() -> None:
+    found = compared(Object("a", ((0, 4),)), Object("b", ((2, 30),)), Object("c", ((25, 28),)), index=INDEX)
+    assert found.unindexed == (
+        Held(RangeSet.of((20, 30)), ("data file b",)),
+        Held(RangeSet.of((25, 28)), ("data file c",)),
+    )
+
+
+def test_a_hundred_objects_are_named_and_of_the_others_each_offset_is_still_told() -> None:
+    gone = [Object(f"g{n:03}", ((2 * n, 2 * n + 2),), left="missing", left_at=float(-n)) for n in range(103)]
+    gone += [Object(f"h{n:03}", ((2 * n, 2 * n + 2),), left="changed", left_at=float(-n)) for n in range(103, 105)]
+    new = [Object(f"n{n:03}", ((2 * n - 1, 2 * n + 1),)) for n in range(500, 605)]
+    found = compared(*new, Object("half", ((205, 207),)), *gone, index=RangeSet.of((0, 1000), (1208, 1209)))
+    assert [one.text[:14] for one in found.lost[:100]] == [f"data file g{n:03}" for n in range(100)]
+    assert found.lost[100:] == (
+        Lost("object-missing", RangeSet.of((200, 205)), "3 further objects that held them are missing"),
+        Lost("object-changed", RangeSet.of((207, 210)), "2 further objects that held them are changed"),
+    )
+    assert [one.files for one in found.unindexed[:100]] == [(f"data file n{n}",) for n in range(500, 600)]
+    assert found.unindexed[0].ranges == RangeSet.of((1000, 1001))
+    assert found.unindexed[100:] == (Held(RangeSet.of((1199, 1208)), ("5 further files",)),)
+    assert compared(*gone[:100]).lost == compared(*gone[:100], *new).lost
+    assert len(compared(*gone[:100]).lost) == len(compared(*new[:100]).unindexed) == 100
+    assert len(compared(*[Object(f"{n}", ((0, 210),)) for n in "ab"], *gone).lost) == 0
+
+
+def test_what_a_replay_put_into_data_is_gone_with_that_object_and_a_further_replay_brings_it_back() -> None:
+    bad = Object("bad", ((3, 5),), table="quarantine")
+    former = Object("part", ((3, 6),), left="missing")
+    found = compared(bad, former, index=INDEX, claimed=RangeSet.of((4, 5)))
+    assert found.present == RangeSet.of((3, 4))
+    (lost,) = found.lost
+    assert lost.ranges == RangeSet.of((4, 6))
+    assert "lineage quarantine replay --execute" in lost.text
+    assert compared(bad, former, index=INDEX).present == RangeSet.of((3, 5))  # nothing was replayed
+    # a copy of the quarantine file that is gone as well is not what a replay writes
+    copy = Object("bad-0", ((4, 5),), table="quarantine", left="missing")
+    told = {one.text[:4]: "replay" in one.text for one in compared(bad, former, copy, claimed=RangeSet.of((4, 5))).lost}
+    assert told == {"data": True, "quar": False}
+    # neither what a replay could not write again nor a quarantine file comes back by it
+    for claimed, one in (
+        (RangeSet.of((5, 6)), former),
+        (RangeSet.of((3, 4)), Object("bad-0", ((3, 4), (5, 7)), table="quarantine", left="missing")),
+        (EMPTY, former),
+    ):
+        assert all("replay" not in lost.text for lost in compared(bad, one, index=INDEX, claimed=claimed).lost)
+
+
+def test_objects_of_a_topic_that_is_no_more_hold_and_held_nothing_of_the_one_that_is_now() -> None:
+    found = compared(
+        Object("at", ((0, 2),), modified=50.0),
+        Object("before", ((2, 4),), modified=49.0),
+        Object("gone-before", ((4, 6),), modified=49.0, left="missing"),
+        Object("gone-at", ((6, 8),), modified=50.0, left="missing"),
+        index=INDEX,
+        since=50.0,
+    )
+    assert found.present == RangeSet.of((0, 2))
+    assert [one.ranges for one in found.lost] == [RangeSet.of((6, 8))]
+
+
+BROKEN, WHOLE = Object("a", fault="broken"), Object("a", ((0, 4),), left="changed")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (),  # nobody knows what it held
+        (WHOLE,),
+        (WHOLE, Object("b", ((0, 3),))),
+        (WHOLE, Object("a", ((4, 6),), left="changed"), Object("b", ((0, 4),))),  # of two selves one is covered
+        (Object("a", ((4, 6),), left="changed"), WHOLE, Object("b", ((0, 4),))),
+        (Object("a", ((0, 4),), table="quarantine", left="changed"), Object("b", ((0, 4),))),  # another name
+        (Object("b", ((0, 4),), left="changed"), Object("c", ((0, 4),))),
+        (Object("a", ((0, 0),), left="changed", fault="broken"), Object("b", ((0, 4),))),  # a self that nobody read
+    ],
+)
+def test_a_broken_object_leaves_open_what_it_holds_but_not_whether_a_lost_one_is_lost(
+    others: tuple[Object, ...],
+) -> None:
+    doubts, notes = file_doubts(manifest(BROKEN, *others))
+    assert [(one.cause, one.text, one.of_lost) for one in doubts] == [("unproven", "a is broken", False)]
+    assert not notes
+
+
+def test_a_broken_object_whose_offsets_are_all_elsewhere_is_a_remark() -> None:
+    doubts, notes = file_doubts(manifest(BROKEN, WHOLE, Object("b", ((0, 4),))))
+    assert not doubts
+    assert [(one.kind, one.severity, one.partition) for one in notes] == [("broken-file", "warn", None)]
+    assert notes[0].text.startswith("a is broken; all its offsets are in other files")
+    # a replay put one of them into data: that it is in quarantine as well does not stand for it
+    elsewhere = manifest(BROKEN, WHOLE, Object("b", ((0, 3),)), Object("c", ((3, 4),), table="quarantine"))
+    assert not file_doubts(elsewhere)[0]
+    assert file_doubts(elsewhere, {0: RangeSet.of((3, 4))})[0]
+
+
+def test_an_object_that_is_whole_but_cannot_be_read_may_hold_anything_whatever_it_held_before() -> None:
+    unsuitable = Object("a", fault="unsuitable")
+    for others in ((), (WHOLE, Object("b", ((0, 4),)))):
+        doubts, notes = file_doubts(manifest(unsuitable, *others))
+        assert [one.of_lost for one in doubts] == [True]
+        assert not notes
+
+
+def test_an_object_that_could_not_be_read_and_is_gone_leaves_nothing_open() -> None:
+    gone = manifest(Object("a", left="missing", fault="unsuitable"), Object("b", ((0, 4),)))
+    assert file_doubts(gone) == ([], [])
