@@ -39,9 +39,13 @@ def test_sentinels_and_answers_out_of_order_are_an_error(log_start: int, last_st
     assert (found.log_start, found.last_stable, found.high_watermark, found.committed) == (None, None, None, None)
 
 
-@pytest.mark.parametrize("committed", [-1, -1001, 10])
-def test_a_commit_that_cannot_be_true_is_an_error(committed: int) -> None:
-    assert partition_offsets(0, 5, 9, committed=committed).error
+@pytest.mark.parametrize(("committed", "cut_at"), [(-1, None), (-1001, None), (10, 9)])
+def test_a_commit_that_cannot_be_true_is_an_error_and_one_above_the_end_says_that_the_log_was_cut_back(
+    committed: int, cut_at: int | None
+) -> None:
+    found = partition_offsets(0, 5, 9, committed=committed)
+    assert found.error
+    assert (found.high_watermark, found.cut_at) == (None, cut_at)
 
 
 def test_a_negative_leader_epoch_means_unknown() -> None:

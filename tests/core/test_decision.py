@@ -516,6 +516,27 @@ def test_a_remembered_baseline_outranks_every_other_word() -> None:
     assert kinds(audit(remembering).to_json()) == {("missing", "unresolved", 0, 5)}
 
 
+@pytest.mark.parametrize(
+    ("source", "log_start", "expected"),
+    [
+        (FROM_INDEX, 3, (3, {("unknown", "no-baseline", 3, 5)})),
+        (FROM_INDEX, 5, (5, set())),
+        (FROM_INDEX, 6, (5, set())),
+        (FROM_INDEX, None, (5, set())),  # the broker was not asked
+        ("a person", 3, (5, set())),  # whoever said so knew why
+        (None, 3, (5, set())),
+    ],
+)
+def test_a_baseline_taken_from_the_index_alone_is_doubtful_once_the_log_shows_records_below_it(
+    source: str | None, log_start: int | None, expected: tuple[int, set[Any]]
+) -> None:
+    evidence = evidence_of(World(rows=(Row(0, 5, 9),), start=None, log=log_start and (log_start, 9, 9)))
+    sources = {0: source} if source else {}
+    report = audit(replace(evidence, memory=Memory(baselines={0: 5}, baseline_sources=sources))).to_json()
+    assert (report["partitions"][0]["baseline"], kinds(report)) == expected
+    assert report["verdict"] == ("undetermined" if expected[1] else "complete")
+
+
 def test_an_observation_holds_exactly_the_due_holes() -> None:
     evidence = evidence_of(World(rows=HOLE, log=(0, 50, 50)))
     looked = observation(evidence, audit(evidence), NOW)

@@ -105,6 +105,8 @@ def test_an_index_without_a_deployment_record_can_be_continued_on_request() -> N
 def test_long_lists_of_partitions_are_cut() -> None:
     many = facts(partitions={number: OffsetRange(0, 1) for number in range(25)})
     assert "partition 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 15 more of t" in refusal(many, StartRequest("seeded"))
+    ten = facts(partitions={number: OffsetRange(0, 1) for number in range(10)})
+    assert "partition 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 of t" in refusal(ten, StartRequest("seeded"))
 
 
 # --- later starts with state
@@ -222,6 +224,7 @@ def test_an_index_beyond_the_end_of_the_log_is_refused() -> None:
     said = refusal(later(index_end={0: 101}))
     assert "the index of t reaches offset 101 of partition 0, but the topic ends at 100" in said
     assert "tables and checkpoints of its own" in said
+    assert decide_start(later(index_end={0: 100, 1: 50}), StartRequest()).reason == "restored"
 
 
 def test_an_index_of_a_partition_that_is_gone_is_refused() -> None:
@@ -274,6 +277,13 @@ def test_two_deployments_that_continue_the_same_one_are_refused() -> None:
 def test_two_first_deployments_are_refused() -> None:
     with pytest.raises(StartRefusedError, match="a and b were started beside each other"):
         deployment_chain([deployment("a", None), deployment("b", None)])
+
+
+def test_of_many_deployments_that_contradict_each_other_three_are_named() -> None:
+    with pytest.raises(StartRefusedError, match="a and b and c were started beside each other"):
+        deployment_chain([deployment(writer, None) for writer in "dcba"])
+    with pytest.raises(StartRefusedError, match="records a, b, c continue each other"):
+        deployment_chain([deployment(*pair) for pair in ("ab", "bc", "cd", "da")])
 
 
 def test_deployments_that_continue_each_other_in_a_circle_are_refused() -> None:
