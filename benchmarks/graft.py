@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import inspect
 import sys
@@ -9,7 +10,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-_PLAIN = (bool, int, float, str, tuple, frozenset, dict, list)
+_PLAIN = (bool, int, float, str, tuple, frozenset, dict, list, dt.datetime, dt.timedelta)
 
 
 def functions_of(module: types.ModuleType) -> dict[str, types.FunctionType]:

@@ -10,6 +10,7 @@ from lineage_pipeline.core.offset_index import (
     MAX_PARTITION,
     ORIGINAL_COLUMNS,
     IndexRow,
+    IndexRows,
     checked_rows,
     expected_columns,
     iso_time,
@@ -28,12 +29,14 @@ GOOD = {
 }
 
 
-def check(**changed: list[int]) -> None:
-    checked_rows("f", {name: np.array(values, dtype=np.int64) for name, values in {**GOOD, **changed}.items()})
+def check(**changed: list[int]) -> IndexRows:
+    return checked_rows("f", {name: np.array(values, dtype=np.int64) for name, values in {**GOOD, **changed}.items()})
 
 
-def test_the_extremes_are_allowed() -> None:
-    check()
+def test_the_extremes_are_allowed_and_ranges_are_half_open() -> None:
+    rows = check()
+    assert (rows.starts.tolist(), rows.ends.tolist()) == ([0, MAX_OFFSET], [1, MAX_OFFSET + 1])
+    assert (rows.counts.tolist(), rows.quarantined.tolist()) == ([1, 1], [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,8 @@ def test_a_file_of_ours_needs_every_column(name: str) -> None:
 
 
 def test_only_the_leader_epoch_may_be_null() -> None:
-    assert [column.name for column in COLUMNS if column.nullable] == ["leader_epoch"]
+    wanted = expected_columns("f", frozenset(NAMES))
+    assert [column.name for column in wanted if column.nullable] == ["leader_epoch"]
 
 
 def test_a_row_is_exact_when_it_counts_one_record_per_offset() -> None:
