@@ -10,7 +10,9 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-_PLAIN = (bool, int, float, str, tuple, frozenset, dict, list, dt.datetime, dt.timedelta)
+import numpy as np
+
+_PLAIN = (bool, int, float, str, tuple, frozenset, dict, list, dt.datetime, dt.timedelta, np.generic)
 
 
 def functions_of(module: types.ModuleType) -> dict[str, types.FunctionType]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,13 +78,49 @@ def test_a_range_that_is_none_is_refused(start: int, end: int) -> None:
         OffsetRange(start, end)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (3, 3), (3, 4), (3, 7), (MAX_END - 1, MAX_END), (MAX_END, MAX_END)])
+def test_a_range_has_the_offsets_from_its_start_to_before_its_end(start: int, end: int) -> None:
+    one = OffsetRange(start, end)
+    assert len(one) == end - start
+    assert [offset in one for offset in range(start - 1, end + 2)] == [False, *[True] * (end - start), False, False]
+    assert "3" not in one
+    assert 3.5 not in one
+
+
+@pytest.mark.parametrize("value", [-1, MAX_END, 2**63, 2**70, -(2**70), 1.5, "1", None])
+def test_what_is_no_offset_is_in_no_set(value: object) -> None:
+    assert value not in RangeSet.of((0, MAX_END))
+
+
+def test_sets_are_equal_when_both_ends_of_every_range_are() -> None:
+    ranges = RangeSet.of((0, 5), (8, 9))
+    assert ranges == RangeSet.of((8, 9), (0, 3), (2, 5))
+    for other in (RangeSet.of((0, 5), (8, 10)), RangeSet.of((0, 5), (7, 9)), RangeSet.of((0, 5)), "[0, 5)"):
+        assert ranges != other
+
+
+def test_nothing_is_left_of_a_set_that_is_cut_to_nothing() -> None:
+    assert RangeSet.of((0, 9)).clip(5, 5) == RangeSet.of((0, 9)).clip(5, 3) == EMPTY
+
+
 @pytest.mark.parametrize(
     ("starts", "ends"),
-    [([0], [2**63]), ([-1], [4]), ([5], [4]), ([0.5], [1.0]), ([1, 2], [3]), ([[1]], [[2]])],
+    [
+        *(([0], [2**63]), ([-1], [4]), ([5], [4]), ([0.5], [1.0]), ([1, 2], [3]), ([[1]], [[2]])),
+        *(([0, 3], [2, 2**63]), ([False], [True]), (0, 5), (["0"], ["5"]), ([3, -1], [4, 0]), ([1, 5], [2, 4])),
+    ],
 )
-def test_a_set_is_never_made_of_values_that_are_no_offsets(starts: list, ends: list) -> None:
+def test_a_set_is_never_made_of_values_that_are_no_offsets(starts: Any, ends: Any) -> None:
     with pytest.raises(ValueError):
         RangeSet(starts, ends)
+
+
+@pytest.mark.parametrize("values", [[2, 2**63], [2, -(2**63) - 1], [2, 1.5], ["2", 3]])
+def test_values_of_any_kind_are_taken_when_each_is_an_int64_and_else_refused(values: list[Any]) -> None:
+    with pytest.raises(ValueError, match="64-bit"):
+        as_int64(np.array(values, dtype=object))
+    assert as_int64(np.array([-(2**63), 2**63 - 1], dtype=object)).tolist() == [-(2**63), 2**63 - 1]
+    assert as_int64(np.array([1, 2], dtype=np.uint8)).dtype == np.int64
 
 
 def test_unsigned_offsets_above_the_signed_range_are_refused_and_not_wrapped() -> None:
@@ -92,8 +130,9 @@ def test_unsigned_offsets_above_the_signed_range_are_refused_and_not_wrapped() -
 
 def test_a_set_does_not_change() -> None:
     ranges = RangeSet.of((0, 5))
-    with pytest.raises(ValueError, match="read-only"):
-        ranges.starts[0] = 3
+    for column in (ranges.starts, ranges.ends):
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 3
     with pytest.raises(AttributeError, match="does not change"):
         ranges.starts = ranges.ends
 
@@ -101,3 +140,4 @@ def test_a_set_does_not_change() -> None:
 def test_the_empty_set_has_no_bounds_and_no_offsets() -> None:
     assert (EMPTY.total, EMPTY.bounds, list(EMPTY)) == (0, None, [])
     assert EMPTY.union(RangeSet.of((1, 2))) == RangeSet.of((1, 2))
+    assert RangeSet.of((5, 9), (1, 2), (3, 4)).bounds == OffsetRange(1, 9)
