@@ -14,7 +14,7 @@ import numpy as np
 from lineage_pipeline.core.offset_index import IndexRows
 from lineage_pipeline.core.offsets import EMPTY, Int64Array, OffsetRange, RangeSet, as_int64, exact_sum
 
-_NONE: Int64Array = np.empty(0, dtype=np.int64)
+_NONE: Int64Array = np.array((), dtype=np.int64)
 _AT_ONCE = 65_536  # rows; measured: a file of a dozen rows costs a tenth of what it costs alone
 _RADIX_LIMIT = 2**15  # below this partition number numpy sorts by radix, several times faster
 
@@ -214,8 +214,6 @@ def layered(starts: Int64Array, ends: Int64Array, weights: Int64Array) -> tuple[
     change: Int64Array = np.zeros(points.size, dtype=np.int64)
     np.add.at(change, where, np.concatenate((weights, -weights)))
     steps = np.flatnonzero(change)  # where nothing changes is no border: equal sets have equal arrays
-    if not steps.size:
-        return EMPTY, Repeats()
     borders, depths = points[steps], np.cumsum(change[steps])[:-1]
     covered, repeated = depths >= 1, depths >= 2  # noqa: PLR2004 - twice is the first repeat
     repeats = Repeats(borders[:-1][repeated], borders[1:][repeated], depths[repeated])
@@ -227,8 +225,6 @@ def depth_profile(starts: Int64Array, ends: Int64Array) -> tuple[Int64Array, Int
 
     `points` has one element more than `depths`, or none when there are no ranges.
     """
-    if not starts.size:
-        return _NONE, _NONE
     points = np.unique(np.concatenate((starts, ends)))
     opened = np.searchsorted(np.sort(starts), points, "right")
     closed = np.searchsorted(np.sort(ends), points, "right")
@@ -262,7 +258,7 @@ def _hash_sum(values: Int64Array, seed: np.uint64) -> int:
 
 def _grouping(partitions: Int64Array) -> Int64Array | None:
     """The stable order that brings equal partitions together; None when they are together already."""
-    if partitions.size < 2 or bool((partitions[1:] >= partitions[:-1]).all()):  # noqa: PLR2004 - one row needs no order
+    if bool((partitions[1:] >= partitions[:-1]).all()):
         return None
     small = int(partitions.max()) < _RADIX_LIMIT
     keys = partitions.astype(np.int16) if small else partitions

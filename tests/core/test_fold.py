@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lineage_pipeline.books.fold_file import fold_bytes, parse_fold
 from lineage_pipeline.core.coverage import CoverageBuilder, PartitionCoverage
-from lineage_pipeline.core.fold import Fold, MergedFile, Owner, lost_ranges
+from lineage_pipeline.core.fold import Fold, MergedFile, Owner, lost_ranges, owner_key
 from lineage_pipeline.core.ledger_events import Incarnation
 from lineage_pipeline.core.offset_index import IndexRows
 from lineage_pipeline.errors import LedgerError
@@ -84,6 +84,22 @@ def test_a_file_is_merged_once() -> None:
     fold = folded([("f", OLD, [(0, 0, 5, 5)])])
     with pytest.raises(ValueError, match="f was merged before"):
         fold.with_files({"f": MergedFile(1, None)}, {})
+    twice = fold.with_files({"e": MergedFile(1, None)}, {})
+    with pytest.raises(ValueError, match="e was merged before"):
+        twice.with_files({"f": MergedFile(1, None), "e": MergedFile(1, None)}, {})
+
+
+def test_topics_come_before_writers_and_rows_of_nobody_come_last() -> None:
+    """Two that have the same names in their places stay apart: so a fold is the same, byte for byte, in any order."""
+    ordered = [Incarnation("b", None), Incarnation("b", "x"), Incarnation("c", "a"), "a", "b", "c", None]
+    assert sorted(ordered[::-1], key=owner_key) == ordered
+    assert len({owner_key(one) for one in ordered}) == len(ordered)
+
+
+def test_an_owner_of_whom_there_is_no_row_covers_nothing() -> None:
+    fold = folded([("f", OLD, [(0, 0, 5, 5)])])
+    assert fold.of([NEW, "w1", None]) == {}
+    assert fold.of([NEW, OLD]).keys() == {0}
 
 
 def test_rows_of_a_writer_go_to_its_incarnation_once_its_record_is_known() -> None:
