@@ -125,6 +125,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):  # texts and objects can be taken apart as well
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
 def _whole(value: Any, limit: int = MAX_END) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
         raise ValueError(f"{value!r} is not 0 to {limit}")
@@ -167,7 +173,7 @@ def _by_partition(codec: _Codec) -> _Codec:
 
 
 def _read_ranges(value: Any) -> RangeSet:
-    pairs = [(_whole(start), _whole(end)) for start, end in value]
+    pairs = [(_whole(start), _whole(end)) for start, end in map(_listed, _listed(value))]
     found = RangeSet.from_pairs(pairs)
     if [(one.start, one.end) for one in found] != pairs:
         raise ValueError("ranges are not sorted and apart")
@@ -175,17 +181,17 @@ def _read_ranges(value: Any) -> RangeSet:
 
 
 def _read_range(value: Any) -> OffsetRange:
-    start, end = value
+    start, end = _listed(value)
     return OffsetRange(_whole(start), _whole(end))
 
 
 def _read_incarnation(value: Any) -> Incarnation:
-    cluster_id, topic_id = value
+    cluster_id, topic_id = _listed(value)
     return Incarnation(_text(cluster_id), _optional(_text)(topic_id))
 
 
 def _read_seen(value: Any) -> ObservedPartition:
-    last_stable, high_watermark, committed, holes, *added = value
+    last_stable, high_watermark, committed, holes, *added = _listed(value)
     end = _optional(_whole)
     log_start, epoch = [*added, None, None][: max(2, len(added))]  # earlier versions kept neither
     ends = end(last_stable), end(high_watermark), end(committed)
@@ -193,17 +199,17 @@ def _read_seen(value: Any) -> ObservedPartition:
 
 
 def _read_counted(value: Any) -> tuple[int, int]:
-    records, quarantined = value
+    records, quarantined = _listed(value)
     return _whole(records), _whole(quarantined)
 
 
 def _read_proven(value: Any) -> tuple[int, datetime]:
-    offset, moment = value
+    offset, moment = _listed(value)
     return _whole(offset), parse_time(moment)
 
 
 def _read_damage(value: Any) -> Damage:
-    partition, ranges, cause, evidence = value
+    partition, ranges, cause, evidence = _listed(value)
     if cause not in CAUSES["damaged"]:
         raise ValueError(f"{cause!r} is no cause of damage")
     return Damage(_whole(partition, MAX_PARTITION), _read_ranges(ranges), cause, _text(evidence))
@@ -255,7 +261,7 @@ _CODECS: dict[str, _Codec] = {
     "open_gaps": _by_partition(_RANGES),
     "high_watermarks": _by_partition(_NUMBER),
     "rows_without_writer_doubtful": _Codec(bool, _flag),
-    "writers": _Codec(list, lambda value: tuple(_text(one) for one in value)),
+    "writers": _Codec(list, lambda value: tuple(_text(one) for one in _listed(value))),
     "verdict": _one_of(VERDICTS),
     "offset_class": _one_of(CLASSES),
     "status": _one_of(("opened", "healed", "accepted")),
@@ -266,7 +272,8 @@ _CODECS: dict[str, _Codec] = {
     "absent": _by_partition(_RANGES),
     "replayed": _by_partition(_NUMBER),
     "damage": _Codec(
-        lambda value: [_write_damage(one) for one in value], lambda value: tuple(_read_damage(one) for one in value)
+        lambda value: [_write_damage(one) for one in value],
+        lambda value: tuple(_read_damage(one) for one in _listed(value)),
     ),
     "proven.partitions": _by_partition(_PROVEN),
 }

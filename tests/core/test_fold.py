@@ -92,7 +92,7 @@ def test_a_file_is_merged_once() -> None:
 def test_topics_come_before_writers_and_rows_of_nobody_come_last() -> None:
     """Two that have the same names in their places stay apart: so a fold is the same, byte for byte, in any order."""
     ordered = [Incarnation("b", None), Incarnation("b", "x"), Incarnation("c", "a"), "a", "b", "c", None]
-    assert sorted(ordered[::-1], key=owner_key) == ordered
+    assert sorted(set(ordered), key=owner_key) == ordered
     assert len({owner_key(one) for one in ordered}) == len(ordered)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.ledger import LedgerState, replay
 from lineage_pipeline.core.ledger_checkpoint import condensed, thinned
-from lineage_pipeline.core.ledger_entry import entry_bytes, linked, parse_entry, parse_head
+from lineage_pipeline.core.ledger_entry import LedgerHead, entry_bytes, linked, parse_entry, parse_head
 from lineage_pipeline.core.ledger_events import (
     BaselineResolved,
     BaselinesLeft,
@@ -27,6 +28,7 @@ from lineage_pipeline.core.ledger_events import (
     IncarnationOpened,
     IncarnationSealed,
     Judged,
+    LakeLooked,
     LogTruncated,
     Looked,
     Proven,
@@ -36,7 +38,7 @@ from lineage_pipeline.core.ledger_events import (
     WritersSeen,
 )
 from lineage_pipeline.core.ledger_json import event_line, parse_event
-from lineage_pipeline.core.memory import ObservedPartition
+from lineage_pipeline.core.memory import Damage, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.errors import LedgerError
 
@@ -67,8 +69,14 @@ looks = st.builds(
     st.none() | st.tuples(offsets, offsets),
     st.booleans(),
 )
+damage = st.builds(
+    Damage, partitions, range_sets, st.sampled_from(["object-missing", "object-changed", "not-committed"]), texts
+)
+lake_looks = st.builds(LakeLooked, times, by_partition, st.lists(damage, max_size=2).map(tuple), ends)
+millis = st.none() | st.sampled_from([-(2**63), 0, 2**63 - 1]) | st.integers(-(2**63), 2**63 - 1)
 facts: st.SearchStrategy[Event] = st.one_of(
     looks,
+    lake_looks,
     st.builds(Restarted, times, texts),
     st.builds(BaselineResolved, partitions, offsets, texts),
     st.builds(BaselinesLeft, times, texts, ends),
@@ -86,7 +94,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(FilesVanished, times, by_partition),
     st.builds(LogTruncated, times, by_partition),
     st.builds(
-        HoleResolved, times, partitions, range_sets.filter(len), st.just("explained"), st.just("aborted"), texts, maybe
+        HoleResolved, times, partitions, range_sets.filter(len), st.just("explained"), st.just("aborted"), texts, millis
     ),
     st.builds(GapAccepted, times, st.none() | incarnations, partitions, st.just(OffsetRange(3, 9)), texts, texts),
     st.builds(
@@ -124,6 +132,39 @@ def test_a_field_more_or_less_is_refused(event: Event) -> None:
             parse_event(json.dumps(changed))
 
 
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where in a JSON value something is that could be something else."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([path] if path else []), *(found for key, one in inner for found in places(one, (*path, key)))]
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = put(copy[path[0]], path[1:], new) if path[1:] else new
+    return copy
+
+
+@settings(max_examples=400, deadline=None)
+@given(facts | reached, st.data())
+def test_a_line_with_any_other_value_is_refused_or_says_exactly_that_value(event: Event, data: st.DataObject) -> None:
+    raw = json.loads(event_line(event))
+    path = data.draw(st.sampled_from(places(raw)))
+    new = data.draw(
+        st.sampled_from(
+            [
+                *(None, True, False, 0, 1, -1, 1.0, 2**63, 2**64, "", "x", "xy", [], [[1, 2]], ["x", "y"]),
+                *({}, {"x": 1, "y": 2}, {"1": [], "2": []}, [{"1": 1, "2": 2}]),
+            ]
+        )
+    )
+    changed = put(raw, path, new)
+    try:
+        found = parse_event(json.dumps(changed))
+    except LedgerError:
+        return
+    assert json.dumps(json.loads(event_line(found)), sort_keys=True) == json.dumps(changed, sort_keys=True)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -146,6 +187,20 @@ def test_a_field_more_or_less_is_refused(event: Event) -> None:
         '{"event":"incarnation-opened","at":"yesterday","incarnation":["c","t"]}',
         '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
         '"offset_class":"explained","cause":"magic","evidence":""}',
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"missing","cause":"repairable","evidence":"","first_timestamp":9223372036854775808}',
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"missing","cause":"repairable","evidence":"","first_timestamp":-9223372036854775809}',
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"lost","cause":"repairable","evidence":""}',
+        '{"event":"incarnation-sealed","at":"2026-11-22T22:00:00.000000Z","incarnation":["c","t"],"verdict":"good",'
+        '"writers":[]}',
+        '{"event":"gap","at":"2026-11-22T22:00:00.000000Z","incarnation":null,"partition":0,"ranges":[],'
+        '"status":"closed"}',
+        '{"event":"lake-looked","finished_at":"2026-11-22T22:00:00.000000Z","absent":{},'
+        '"damage":[[0,[[1,2]],"magic",""]]}',
+        '{"event":"judged","partitions":{"2147483648":[]}}',
+        '{"event":"judged","partitions":{"-1":[]}}',
     ],
 )
 def test_a_value_that_cannot_be_is_refused(line: str) -> None:
@@ -153,12 +208,32 @@ def test_a_value_that_cannot_be_is_refused(line: str) -> None:
         parse_event(line)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        BaselineResolved(2**31 - 1, 2**63 - 1, "the last offset of the last partition"),
+        Judged({0: EMPTY, 2**31 - 1: RangeSet.of((0, 2**63 - 1))}),
+        LakeLooked(NOW, {0: RangeSet.of((3, 5))}, (Damage(0, RangeSet.of((3, 4)), "not-committed", "x"),), {0: 7}),
+    ],
+)
+def test_the_largest_values_there_can_be_are_read(event: Event) -> None:
+    assert parse_event(event_line(event)) == event
+
+
+def test_an_error_shows_no_more_of_a_value_than_fits_a_line() -> None:
+    with pytest.raises(LedgerError, match=f"event '{'k' * 80}' is not known"):
+        parse_event(json.dumps({"event": "k" * 500}))
+    with pytest.raises(LedgerError) as caught:
+        parse_event(json.dumps({"event": "baseline", "partition": "p" * 500, "offset": 0, "source": ""}))
+    assert str(caught.value).endswith("p" * 119)
+
+
 def without_holes(look: Looked) -> Looked:
     return replace(look, partitions={one: replace(seen, holes=EMPTY) for one, seen in look.partitions.items()})
 
 
 def unthinned(state: LedgerState) -> LedgerState:
-    return replace(state, looks=())
+    return replace(state, looks=(), lake_looks=())
 
 
 @settings(max_examples=400, deadline=None)
@@ -169,6 +244,8 @@ def test_a_checkpoint_says_what_all_events_before_it_said(events: list[Event]) -
     assert unthinned(again) == unthinned(state)
     known = [*state.looks, *map(without_holes, state.looks)]
     assert all(one in known for one in again.looks)
+    assert all(one in state.lake_looks for one in again.lake_looks)
+    assert bool(again.lake_looks) == bool(state.lake_looks)
     if state.looks:
         assert again.looks[-1].finished_at == max(one.finished_at for one in state.looks)
 
@@ -192,6 +269,27 @@ def test_frequent_audits_never_push_out_the_look_that_counts(gaps: list[int]) ->
                 assert late <= MAX_DELAY / 2
     assert len(kept) <= 16
     assert kept[-1] is all_looks[-1]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=40))
+def test_of_looks_at_the_lake_the_newest_and_the_one_that_counts_stay(gaps: list[int]) -> None:
+    at, state, all_looks = NOW, LedgerState(), []
+    for number, gap in enumerate(gaps):
+        at += timedelta(seconds=gap)
+        # what the next audit goes by: some look is old enough if one ever was, and not much older than need be
+        old = [one for one in all_looks if (at - one.finished_at).total_seconds() >= SETTLE]
+        held = [one for one in state.lake_looks if (at - one.finished_at).total_seconds() >= SETTLE]
+        assert bool(held) == bool(old)
+        if old:
+            assert (old[-1].finished_at - held[-1].finished_at).total_seconds() <= SETTLE / 4
+        look = LakeLooked(at, {0: RangeSet.of((number, number + 1))})
+        all_looks.append(look)
+        # of entries of two audits at once the one that ended first may come last
+        state = replay(condensed(replay([look, *state.lake_looks]), SETTLE, MAX_DELAY))
+        assert state.lake_looks[-1] == look
+        assert list(state.lake_looks) == sorted(state.lake_looks, key=lambda one: one.finished_at)
+        assert len(state.lake_looks) <= 6
 
 
 def test_a_look_of_every_age_stays_to_measure_how_long_the_log_keeps_records() -> None:
@@ -235,6 +333,11 @@ def test_what_a_version_without_log_starts_and_timestamps_wrote_is_still_read() 
     found = parse_event(hole)
     assert isinstance(found, HoleResolved)
     assert found.first_timestamp is None
+    reached = parse_event(
+        '{"event":"reached","looks":1,"index_ends":{},"high_watermarks":{},"open_gaps":{},'
+        '"rows_without_writer_doubtful":true}'
+    )
+    assert reached == Reached(1, {}, {}, {}, rows_without_writer_doubtful=True, refused=False)
 
 
 def test_a_baseline_is_resolved_once() -> None:
@@ -314,6 +417,8 @@ def test_reading_starts_at_the_newest_checkpoint_and_needs_every_entry_behind_it
         linked(found[3:])
     with pytest.raises(LedgerError, match="does not follow"):
         linked([*found[:4], replace(found[4], previous="0" * 64)])
+    with pytest.raises(LedgerError, match="does not follow"):
+        linked([*found[:4], replace(found[4], ledger="another")])
 
 
 @pytest.mark.parametrize(
@@ -325,7 +430,13 @@ def test_reading_starts_at_the_newest_checkpoint_and_needs_every_entry_behind_it
         (lambda data: data.replace(b"lineage-ledger/1", b"lineage-ledger/2"), "update"),
         (lambda data: data.replace(b'"t"', b'"u"'), "topic 'u'"),
         (lambda data: data.replace(b'"sequence":1', b'"sequence":"1"'), "sequence"),
-        (lambda data: data.replace(b"digest", b"digits"), "fields"),
+        (lambda data: data.replace(b"digest", b"digits"), "entry x cannot be read: event 'fold' has not exactly"),
+        (lambda data: data + b"x", "cut off"),
+        (lambda _: b"[]\n", "format '\\[\\]'"),
+        (lambda _: b"7\n", "format '7'"),
+        (lambda data: data.replace(b'"previous":null', b'"previous":7'), "without a proper previous"),
+        (lambda data: data.replace(b'"t"', b'"' + b"u" * 500 + b'"'), f"topic '{'u' * 80}', not"),
+        (lambda data: data.replace(b"lineage-ledger/1", b"f" * 500), f"format '{'f' * 80}', this"),
     ],
 )
 def test_anything_but_a_whole_entry_of_this_topic_and_version_is_refused(change: object, why: str) -> None:
@@ -336,3 +447,18 @@ def test_anything_but_a_whole_entry_of_this_topic_and_version_is_refused(change:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"ledger": {}}', '{"ledger": {"ledger": 1, "sequence": 1}}'])
 def test_what_is_no_head_is_none(text: str) -> None:
     assert parse_head(text.encode()) is None
+
+
+def test_a_head_comes_back_from_an_object_that_holds_more_and_none_from_one_that_is_spoilt() -> None:
+    head = LedgerHead("id", 5, "0" * 64, 1)
+
+    def read(**changed: Any) -> LedgerHead | None:
+        return parse_head(json.dumps({"index": 1, "ledger": {**head.to_json(), **changed}}).encode())
+
+    assert read() == head
+    for spoilt in (0, -1, True, 1.0, "5", None):
+        assert read(sequence=spoilt) is None
+        assert read(checkpoint=spoilt) is None
+    for spoilt in (5, None, ["id"]):
+        assert read(ledger=spoilt) is None
+        assert read(digest=spoilt) is None
