@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage_pipeline.core.copies import WrittenTwice
-from lineage_pipeline.core.ledger import LedgerState, replay
+from lineage_pipeline.core.ledger import LedgerState, replay, same_topic
 from lineage_pipeline.core.ledger_checkpoint import condensed, thinned
 from lineage_pipeline.core.ledger_entry import LedgerHead, entry_bytes, linked, parse_entry, parse_head
 from lineage_pipeline.core.ledger_events import (
@@ -38,7 +38,7 @@ from lineage_pipeline.core.ledger_events import (
     WritersSeen,
 )
 from lineage_pipeline.core.ledger_json import event_line, parse_event
-from lineage_pipeline.core.memory import Damage, ObservedPartition
+from lineage_pipeline.core.memory import Damage, Memory, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.errors import LedgerError
 
@@ -292,6 +292,51 @@ def test_of_looks_at_the_lake_the_newest_and_the_one_that_counts_stay(gaps: list
         assert len(state.lake_looks) <= 6
 
 
+@pytest.mark.parametrize(
+    ("every", "kept", "of_the_lake"),
+    [
+        (45, [1080, 855, 630, 405, 360, 315, 270, 225, 180, 135, 90, 45, 0], [180, 135, 90, 45, 0]),
+        (60, [1140, 900, 660, 420, 360, 300, 240, 180, 120, 60, 0], [180, 120, 60, 0]),
+        (5, [1120, 895, 670, 445, 355, 310, 265, 220, 175, 130, 85, 40, 0], [220, 175, 130, 85, 40, 0]),
+    ],
+)
+def test_audits_that_follow_each_other_keep_looks_of_these_ages(
+    every: int, kept: list[int], of_the_lake: list[int]
+) -> None:
+    at, state = NOW, LedgerState()
+    for _ in range(2 * 3600 // every):
+        at += timedelta(seconds=every)
+        looked = [Looked(at, at, "complete", "full"), LakeLooked(at, {})]
+        state = replay(condensed(replay(looked, state), SETTLE, MAX_DELAY))
+    assert [(at - one.finished_at).total_seconds() for one in state.looks] == kept
+    assert [(at - one.finished_at).total_seconds() for one in state.lake_looks] == of_the_lake
+    assert state.look_count == 2 * 3600 // every
+
+
+def test_to_measure_the_log_looks_of_two_years_are_kept_and_those_without_the_broker_are_none() -> None:
+    def look(age: float, *, broker: bool = True) -> Looked:
+        at = NOW - timedelta(seconds=age)
+        return Looked(at, at, "complete", "full", {}, {0: ObservedPartition(9, 9, 9)} if broker else {})
+
+    doublings = [look(MAX_DELAY * 2**power + 1) for power in range(18, -1, -1)]
+    unread = [look(MAX_DELAY * 2**power + 2, broker=False) for power in range(18, -1, -1)]
+    found = thinned((*unread, *doublings, look(MAX_DELAY + 0.5), look(0)), SETTLE, MAX_DELAY)
+    ages = [(NOW - one.finished_at).total_seconds() for one in found]
+    assert ages == [*(MAX_DELAY * 2**power + 1 for power in range(15, -1, -1)), MAX_DELAY + 0.5, 0]
+
+
+def test_a_checkpoint_knows_what_the_looks_showed_that_it_does_not_keep() -> None:
+    looks = [
+        Looked(at, at, "complete", "full", {0: 50 - number}, {0: ObservedPartition(9, 90 - number, 9)}, refused=True)
+        for number, at in enumerate(NOW + timedelta(seconds=one) for one in range(9))
+    ]
+    state = replay([*looks, GapChanged(NOW, A, 0, RangeSet.of((1, 9)), "opened")])
+    again = replay(condensed(state, SETTLE, MAX_DELAY))
+    assert len(again.looks) == 2
+    assert (again.look_count, again.index_ends, again.high_watermarks, again.refused) == (9, {0: 50}, {0: 90}, True)
+    assert again.open_gaps == {0: RangeSet.of((1, 9))}
+
+
 def test_a_look_of_every_age_stays_to_measure_how_long_the_log_keeps_records() -> None:
     """Audits every five minutes for forty days: few looks are kept, and behind each age there is one not much older."""
     at, kept = NOW, ()
@@ -338,6 +383,51 @@ def test_what_a_version_without_log_starts_and_timestamps_wrote_is_still_read() 
         '"rows_without_writer_doubtful":true}'
     )
     assert reached == Reached(1, {}, {}, {}, rows_without_writer_doubtful=True, refused=False)
+
+
+def test_a_ledger_without_entries_knows_nothing_and_doubts_nothing() -> None:
+    state = replay([])
+    assert state.memory() == Memory()
+    assert (state.look_count, state.rows_without_writer_doubtful, state.refused) == (0, False, False)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (A, A, True),
+        (A, B, False),
+        (A, Incarnation("d", "a"), False),
+        (A, Incarnation("c", None), True),  # that broker knows no ids
+        (Incarnation("c", None), A, True),
+        (A, Incarnation("d", None), False),
+    ],
+)
+def test_a_topic_is_the_same_when_cluster_and_id_are_as_far_as_they_are_known(
+    one: Incarnation, other: Incarnation, *, same: bool
+) -> None:
+    assert same_topic(one, other) is same
+
+
+def test_a_topic_is_sealed_once() -> None:
+    """Of two audits at once that notice it the first counts."""
+    first = IncarnationSealed(NOW, A, "complete", ("w",))
+    state = replay([first, IncarnationSealed(NOW, A, "loss")])
+    assert state.sealed == (first,)
+    assert state.sealed_writers == {"w"}
+
+
+def test_ranges_of_which_the_same_was_said_are_one_resolution() -> None:
+    said = HoleResolved(NOW, 0, RangeSet.of((1, 2)), "explained", "aborted", "x")
+    later = [
+        replace(said, ranges=RangeSet.of((2, 3))),
+        replace(said, ranges=RangeSet.of((5, 6)), at=NOW + timedelta(hours=1)),
+        *(replace(said, partition=1), replace(said, cause="control-marker"), replace(said, evidence="y")),
+        *(replace(said, first_timestamp=7), replace(said, offset_class="missing", cause="expired")),
+        replace(said, ranges=RangeSet.of((9, 10))),
+    ]
+    found = replay([said, *later]).resolutions
+    assert found[0] == replace(said, ranges=RangeSet.of((1, 3), (5, 6), (9, 10)))
+    assert list(found[1:]) == later[2:-1]
 
 
 def test_a_baseline_is_resolved_once() -> None:
