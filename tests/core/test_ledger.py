@@ -38,7 +38,7 @@ from lineage_pipeline.core.ledger_events import (
     WritersSeen,
 )
 from lineage_pipeline.core.ledger_json import event_line, parse_event
-from lineage_pipeline.core.memory import Damage, Memory, ObservedPartition
+from lineage_pipeline.core.memory import Counted, Damage, Memory, Observation, ObservedPartition
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.errors import LedgerError
 
@@ -406,6 +406,78 @@ def test_a_topic_is_the_same_when_cluster_and_id_are_as_far_as_they_are_known(
     one: Incarnation, other: Incarnation, *, same: bool
 ) -> None:
     assert same_topic(one, other) is same
+
+
+def test_the_ends_that_were_ever_seen_only_grow() -> None:
+    looks = [
+        Looked(NOW, NOW, "complete", "full", {0: 5, 1: 0}, {0: ObservedPartition(7, 7), 1: ObservedPartition()}),
+        Looked(NOW, NOW, "complete", "full", {0: 3, 2: 1}, {0: ObservedPartition(6, 6), 2: ObservedPartition(2, 2)}),
+    ]
+    state = replay(looks)
+    assert (state.index_ends, state.high_watermarks) == ({0: 5, 1: 0, 2: 1}, {0: 7, 1: 0, 2: 2})
+    assert state.memory().looks == state.look_count == 2
+
+
+def test_only_looks_with_the_broker_are_observations_and_only_those_that_read_the_index_counted() -> None:
+    counted = Looked(NOW, NOW, "complete", "full", {}, {}, (9, 2))
+    observed = Looked(NOW, NOW + timedelta(seconds=1), "complete", "full", {}, {0: ObservedPartition(7, 7)})
+    memory = replay([counted, observed]).memory()
+    assert memory.counted == (Counted(NOW, 9, 2),)
+    assert memory.observations == (Observation(NOW + timedelta(seconds=1), {0: ObservedPartition(7, 7)}),)
+
+
+@pytest.mark.parametrize("kind", [FilesVanished, LogTruncated])
+def test_what_vanished_or_was_cut_off_adds_up(kind: type[FilesVanished | LogTruncated]) -> None:
+    found = [kind(NOW, {0: RangeSet.of((1, 3))}), kind(NOW, {0: RangeSet.of((5, 6)), 2: RangeSet.of((0, 1))})]
+    memory = replay(found).memory()
+    added = {0: RangeSet.of((1, 3), (5, 6)), 2: RangeSet.of((0, 1))}
+    assert (memory.vanished, memory.truncated) == ((added, {}) if kind is FilesVanished else ({}, added))
+
+
+def test_who_wrote_a_range_twice_is_what_was_found_last() -> None:
+    one = WrittenTwice(0, OffsetRange(3, 9), 2, ("a",), whole=True)
+    others = [replace(one, partition=1), replace(one, range=OffsetRange(3, 8))]
+    again = replace(one, depth=3, writers=("a", "b"))
+    assert replay([one, *others, again]).copies == (*others, again)
+
+
+@pytest.mark.parametrize(
+    ("causes", "transactional"),
+    [((), False), (("compacted",), False), (("compacted", "aborted"), True), (("control-marker",), True)],
+)
+def test_one_marker_or_aborted_record_shows_that_a_topic_is_transactional(
+    causes: tuple[str, ...], *, transactional: bool
+) -> None:
+    resolved = [HoleResolved(NOW, 0, RangeSet.of((1, 2)), "explained", one, "x") for one in causes]
+    assert replay(resolved).memory().transactional is transactional
+
+
+def test_an_accepted_gap_counts_for_its_topic_and_one_without_a_name_for_the_first_that_has_one() -> None:
+    of_a, of_b = (GapAccepted(NOW, one, 0, OffsetRange(1, 2), "known", "ann") for one in (A, B))
+    of_nobody = replace(of_a, incarnation=None, range=OffsetRange(5, 6))
+
+    def counting(*events: Event) -> list[OffsetRange]:
+        return [one.range for one in replay(events).memory().acceptances]
+
+    assert counting(of_nobody) == [OffsetRange(5, 6)]
+    assert counting(of_a, of_nobody) == [OffsetRange(1, 2), OffsetRange(5, 6)]  # no broker was asked yet
+    assert counting(of_b, of_nobody, IncarnationOpened(NOW, A)) == [OffsetRange(5, 6)]
+    assert counting(of_a, of_nobody, IncarnationOpened(NOW, A)) == [OffsetRange(1, 2), OffsetRange(5, 6)]
+    assert counting(IncarnationOpened(NOW, A), of_nobody) == [OffsetRange(5, 6)]
+    named = replay([of_a, of_b, of_nobody, IncarnationOpened(NOW, A)])
+    assert named.acceptances == (of_a, of_b, replace(of_nobody, incarnation=A))
+    assert [one.range for one in replay([IncarnationOpened(NOW, B)], named).memory().acceptances] == [OffsetRange(1, 2)]
+
+
+def test_rows_of_nobody_are_doubtful_from_a_recreated_topic_until_a_person_begins_anew() -> None:
+    sealed = replay([IncarnationOpened(NOW, A), IncarnationSealed(NOW, A, "loss"), IncarnationOpened(NOW, B)])
+    assert sealed.rows_without_writer_doubtful
+    again = replay([Restarted(NOW, "lost")], sealed)
+    assert (again.rows_without_writer_doubtful, again.incarnation, again.is_sealed(A)) == (False, None, True)
+    # the topic of before is the one that is audited again: it is no more sealed than the other
+    assert not replay([IncarnationOpened(NOW, A)], again).is_sealed(A)
+    both = replay([IncarnationSealed(NOW, B, "loss"), IncarnationOpened(NOW, A)], sealed)
+    assert (both.is_sealed(A), both.is_sealed(B)) == (False, True)
 
 
 def test_a_topic_is_sealed_once() -> None:
