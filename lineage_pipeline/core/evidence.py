@@ -50,7 +50,7 @@ class LakeEvidence:
     """What the lake's objects said, listed after the index. Unreadable: a table could not be listed.
 
     `doubts`: why offsets that no object seems to hold may be in one all the same. `problems`: a sentence for everything
-    that could not be looked at. `files`: how many objects there are.
+    that could not be looked at.
     """
 
     status: BookStatus = "not-consulted"
@@ -58,7 +58,6 @@ class LakeEvidence:
     doubts: tuple[Doubt, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[LakeNote, ...] = ()
-    files: int = 0
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,6 @@ def lake_evidence(
         doubts=tuple(doubts),
         problems=(*problems, *reading.problems),
         notes=(*notes, *reading.notes),
-        files=len(reading.manifest.present()),
     )
 
 

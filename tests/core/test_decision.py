@@ -14,7 +14,7 @@ from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffse
 from lineage_pipeline.core.classes import Tiling, worst
 from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, IndexEvidence, LakeEvidence
 from lineage_pipeline.core.lake_comparison import Doubt
-from lineage_pipeline.core.memory import Memory
+from lineage_pipeline.core.memory import Comparison, Memory
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 from tests.core.worlds import CLUSTER, MAX_DELAY, NOW, SETTLE, TOPIC_ID, Row, Seen, World, evidence_of
 
@@ -312,6 +312,10 @@ def test_a_record_whose_predecessor_is_gone_leaves_the_start_in_doubt() -> None:
     assert report["verdict"] == "undetermined"
     assert report["partitions"][0]["baseline"] == 5
     assert "w0" in report["problems"][0]
+    chain = (evidence.index.deployments[0], replace(orphan, writer="w2", previous="w1"))
+    assert audit(replace(evidence, index=replace(evidence.index, deployments=chain))).problems == ()
+    sealed = replace(evidence.index, deployments=(orphan,), sealed_writers=frozenset({"w0"}))
+    assert audit(replace(evidence, index=sealed)).problems == ()
 
 
 def test_an_unreadable_index_is_never_green() -> None:
@@ -375,6 +379,33 @@ def test_another_topic_id_than_the_writers_leaves_nothing_indexed() -> None:
     assert kinds(report) == {("unknown", "incarnation", 0, 20)}
     assert report["totals"]["indexed"] == 0
     assert any("recreated" in one for one in report["problems"])
+
+
+def test_of_many_writers_that_disagree_the_first_two_and_the_broker_are_told() -> None:
+    evidence = evidence_of(World(rows=WHOLE, log=(0, 20, 20), topic_id="older"))
+    (first,) = evidence.index.deployments
+    writers = (first, *(replace(first, writer=f"w{n}", previous=f"w{n - 1}", topic_id=f"id-{n}") for n in (2, 3, 4)))
+    problems = audit(replace(evidence, index=replace(evidence.index, deployments=writers))).problems
+    assert problems == (
+        "the topic was recreated or is another cluster's: writer w1 says cluster-1/older; writer w2 says"
+        " cluster-1/id-2; the broker says cluster-1/topic-1",
+    )
+
+
+def test_a_topic_that_is_known_to_be_another_one_has_nothing_indexed_whoever_is_asked() -> None:
+    for log in (None, (0, 20, 20)):
+        evidence = evidence_of(World(rows=WHOLE, start=0, log=log))
+        report = audit(replace(evidence, memory=Memory(incarnation_problem="it was sealed"))).to_json()
+        assert (report["verdict"], report["problems"]) == ("undetermined", ["it was sealed"])
+        assert kinds(report) == {("unknown", "incarnation", 0, 20)}
+
+
+def test_records_found_wrong_by_value_are_a_problem_and_right_ones_are_none() -> None:
+    evidence = evidence_of(World(rows=WHOLE, start=0))
+    for differing, verdict in (({}, "complete"), ({0: RangeSet.of((3, 5))}, "undetermined")):
+        compared = Comparison(NOW, 20, differing)
+        report = audit(replace(evidence, memory=Memory(verified=compared, problems=())))
+        assert (report.verdict, len(report.problems)) == (verdict, len(differing))
 
 
 def test_a_broker_without_topic_ids_contradicts_nobody() -> None:
@@ -596,3 +627,4 @@ def test_evidence_that_is_not_asked_for_is_not_guessed() -> None:
     evidence = AuditEvidence("t", NOW, IndexEvidence("read"))
     assert audit(evidence).to_json()["cluster_id"] is None
     assert audit(evidence).exit_code == 3
+    assert "empty-index" in {one.kind for one in audit(evidence).findings}

@@ -22,7 +22,7 @@ INDEXED = evidence_of(World(rows=(Row(0, 0, 40),), start=0))
 
 def held(*ranges: tuple[int, int], **other: Any) -> LakeEvidence:
     """A lake that was read whole, and holds these offsets of partition 0."""
-    return LakeEvidence("read", {0: PartitionLake(RangeSet.of(*ranges), **other)}, files=1)
+    return LakeEvidence("read", {0: PartitionLake(RangeSet.of(*ranges), **other)})
 
 
 def look(age: float, *absent: tuple[int, int], damage: tuple[Damage, ...] = (), **other: Any) -> LakeObservation:
