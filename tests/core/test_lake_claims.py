@@ -134,6 +134,15 @@ def test_an_accepted_gap_takes_its_offsets_out_of_the_damage_and_no_others() -> 
     assert ranges(looked(held((0, 40)), known, acceptances=taken)) == []
 
 
+def test_what_left_by_the_rule_of_retention_is_explained_and_only_where_it_is_absent() -> None:
+    gone = looked(held((0, 4), (6, 40), retired=RangeSet.of((2, 5))), look(SETTLE, (4, 6)))
+    assert ranges(gone) == [
+        ("[4, 5)", "explained", "lake-retention"),
+        ("[5, 6)", "damaged", "not-committed"),
+    ]
+    assert audit(looked(held((0, 4), (6, 40), retired=RangeSet.of((4, 6))))).verdict == "complete"
+
+
 def test_offsets_without_an_index_row_are_unproven_once_they_are_due_and_stay_to_be_looked_at() -> None:
     evidence = evidence_of(World(rows=(Row(0, 0, 10), Row(0, 30, 40)), start=0, log=(0, 60, 60)))
     holders = (Held(RangeSet.of((12, 16)), ("data file a",)), Held(RangeSet.of((14, 20), (45, 50)), ("data file b",)))
