@@ -134,6 +134,16 @@ def test_an_accepted_gap_takes_its_offsets_out_of_the_damage_and_no_others() -> 
     assert ranges(looked(held((0, 40)), known, acceptances=taken)) == []
 
 
+def test_what_was_not_looked_at_may_hold_all_that_is_absent_unless_only_what_a_broken_object_holds_is_open() -> None:
+    before, lake = look(SETTLE, (4, 20)), held((0, 4), (20, 40), lost=LOST)
+    unread = looked(replace(lake, doubts=(Doubt("budget", "unread"),)), before)
+    assert ranges(unread) == [("[4, 20)", "unknown", "budget")]
+    assert lake_observation(unread, audit(unread), NOW) is None
+    broken = looked(replace(lake, doubts=(Doubt("unproven", "b is broken", of_lost=False),)), before)
+    assert ranges(broken) == [("[4, 10)", "damaged", "object-changed"), ("[10, 20)", "unknown", "unproven")]
+    assert lake_observation(broken, audit(broken), NOW) is not None
+
+
 def test_what_left_by_the_rule_of_retention_is_explained_and_only_where_it_is_absent() -> None:
     gone = looked(held((0, 4), (6, 40), retired=RangeSet.of((2, 5))), look(SETTLE, (4, 6)))
     assert ranges(gone) == [
