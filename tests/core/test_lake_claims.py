@@ -142,6 +142,8 @@ def test_what_was_not_looked_at_may_hold_all_that_is_absent_unless_only_what_a_b
     broken = looked(replace(lake, doubts=(Doubt("unproven", "b is broken", of_lost=False),)), before)
     assert ranges(broken) == [("[4, 10)", "damaged", "object-changed"), ("[10, 20)", "unknown", "unproven")]
     assert lake_observation(broken, audit(broken), NOW) is not None
+    first = replace(broken, memory=Memory())
+    assert ranges(first) == [("[4, 10)", "pending", "suspected"), ("[10, 20)", "unknown", "unproven")]
 
 
 def test_what_left_by_the_rule_of_retention_is_explained_and_only_where_it_is_absent() -> None:

@@ -78,6 +78,16 @@ def test_of_objects_without_index_rows_only_the_offsets_that_have_none_are_named
     )
 
 
+def test_a_repeated_range_names_who_holds_it_and_not_its_neighbours() -> None:
+    around = (Object("left", ((5, 10),)), Object("right", ((20, 25),)))
+    twice = (Object("a", ((0, 3), (10, 20)), table="quarantine"), Object("b", ((10, 20),)))
+    found = compared(*around, *twice, index=RangeSet.of((0, 25)))
+    assert found.copies == (Held(RangeSet.of((10, 20)), ("quarantine file a", "data file b")),)
+    assert (found.repeats.surplus(), found.quarantined) == (10, RangeSet.of((0, 3), (10, 20)))
+    many = [Object(f"{n}", tuple((2 * k, 2 * k + 1) for k in range(101))) for n in "ab"]
+    assert len(compared(*many).copies) == 100
+
+
 def test_a_hundred_objects_are_named_and_of_the_others_each_offset_is_still_told() -> None:
     gone = [Object(f"g{n:03}", ((2 * n, 2 * n + 2),), left="missing", left_at=float(-n)) for n in range(103)]
     gone += [Object(f"h{n:03}", ((2 * n, 2 * n + 2),), left="changed", left_at=float(-n)) for n in range(103, 105)]
