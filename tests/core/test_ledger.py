@@ -199,6 +199,14 @@ def test_a_line_with_any_other_value_is_refused_or_says_exactly_that_value(event
         '"status":"closed"}',
         '{"event":"lake-looked","finished_at":"2026-11-22T22:00:00.000000Z","absent":{},'
         '"damage":[[0,[[1,2]],"magic",""]]}',
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"missing","cause":"repairable","evidence":"","first_timestamp":true}',
+        '{"event":"hole-resolved","at":"2026-11-22T22:00:00.000000Z","partition":0,"ranges":[[1,2]],'
+        '"offset_class":"missing","cause":"repairable","evidence":"","first_timestamp":1.5}',
+        '{"event":"fold","digest":7}',
+        '{"event":"writers","writers":"xy"}',
+        '{"event":"incarnation-opened","at":"2026-11-22T22:00:00.000000Z","incarnation":"ct"}',
+        '{"event":"judged","partitions":{"0":{}}}',
         '{"event":"judged","partitions":{"2147483648":[]}}',
         '{"event":"judged","partitions":{"-1":[]}}',
     ],
@@ -213,6 +221,8 @@ def test_a_value_that_cannot_be_is_refused(line: str) -> None:
     [
         BaselineResolved(2**31 - 1, 2**63 - 1, "the last offset of the last partition"),
         Judged({0: EMPTY, 2**31 - 1: RangeSet.of((0, 2**63 - 1))}),
+        HoleResolved(NOW, 0, RangeSet.of((1, 2)), "explained", "aborted", "x", -(2**63)),
+        HoleResolved(NOW, 0, RangeSet.of((1, 2)), "explained", "aborted", "x", 2**63 - 1),
         LakeLooked(NOW, {0: RangeSet.of((3, 5))}, (Damage(0, RangeSet.of((3, 4)), "not-committed", "x"),), {0: 7}),
     ],
 )
@@ -225,7 +235,8 @@ def test_an_error_shows_no_more_of_a_value_than_fits_a_line() -> None:
         parse_event(json.dumps({"event": "k" * 500}))
     with pytest.raises(LedgerError) as caught:
         parse_event(json.dumps({"event": "baseline", "partition": "p" * 500, "offset": 0, "source": ""}))
-    assert str(caught.value).endswith("p" * 119)
+    assert str(caught.value).count("p" * 119) == 1
+    assert "p" * 120 not in str(caught.value)
 
 
 def without_holes(look: Looked) -> Looked:
