@@ -88,8 +88,7 @@ def _thinned_lake(looks: tuple[LakeLooked, ...], settle: float) -> tuple[LakeLoo
     newest = ordered[-1].finished_at
     kept = [one for one in ordered if (newest - one.finished_at).total_seconds() >= settle][-1:]
     for one in ordered[:-1]:
-        young = (newest - one.finished_at).total_seconds() < settle
-        if young and (not kept or (one.finished_at - kept[-1].finished_at).total_seconds() >= settle / 4):
+        if not kept or (one.finished_at - kept[-1].finished_at).total_seconds() >= settle / 4:
             kept.append(one)
     return (*kept, ordered[-1])
 

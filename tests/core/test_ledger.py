@@ -336,6 +336,14 @@ def test_to_measure_the_log_looks_of_two_years_are_kept_and_those_without_the_br
     assert ages == [*(MAX_DELAY * 2**power + 1 for power in range(15, -1, -1)), MAX_DELAY + 0.5, 0]
 
 
+def test_a_checkpoint_begins_with_the_topic_since_the_first_look_at_it() -> None:
+    look = Looked(NOW, NOW + timedelta(seconds=9), "complete", "full")
+    opened = replay([IncarnationOpened(NOW - timedelta(days=1), A)])
+    assert condensed(replay([look], opened), SETTLE, MAX_DELAY)[0] == IncarnationOpened(NOW, A)
+    assert replay(condensed(opened, SETTLE, MAX_DELAY)).incarnation == A
+    assert not any(isinstance(one, IncarnationOpened) for one in condensed(replay([look]), SETTLE, MAX_DELAY))
+
+
 def test_a_checkpoint_knows_what_the_looks_showed_that_it_does_not_keep() -> None:
     looks = [
         Looked(at, at, "complete", "full", {0: 50 - number}, {0: ObservedPartition(9, 90 - number, 9)}, refused=True)
