@@ -162,6 +162,13 @@ def test_inexact_windows_are_kept_apart_from_exact_rows() -> None:
     assert (coverage.bounds.start, coverage.bounds.end) == (0, 30)
 
 
+def test_what_only_touches_a_stretch_is_not_in_it() -> None:
+    columns = as_int64([5]), as_int64([8]), as_int64([2])
+    for start, end, found in ((0, 5, []), (8, 9, []), (0, 6, [(5, 6)]), (7, 9, [(7, 8)])):
+        for part in (Repeats(*columns).within(start, end), Windows(*columns).within(start, end)):
+            assert list(zip(part.starts.tolist(), part.ends.tolist(), strict=True)) == found
+
+
 def test_a_partition_without_rows_has_no_bounds() -> None:
     nothing = PartitionCoverage()
     assert nothing.bounds is None

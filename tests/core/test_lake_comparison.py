@@ -115,6 +115,13 @@ def test_what_a_replay_put_into_data_is_gone_with_that_object_and_a_further_repl
     assert lost.ranges == RangeSet.of((4, 6))
     assert "lineage quarantine replay --execute" in lost.text
     assert compared(bad, former, index=INDEX).present == RangeSet.of((3, 5))  # nothing was replayed
+    # another data object has it still; that the quarantine has it too is no repeat, but a second row in data is
+    again, third = Object("again", ((4, 5),)), Object("third", ((4, 5),))
+    for there, surplus in (((again,), 0), ((again, third), 1)):
+        held = compared(bad, former, *there, index=INDEX, claimed=RangeSet.of((4, 5)))
+        assert held.present == RangeSet.of((3, 5))
+        assert [one.ranges for one in held.lost] == [RangeSet.of((5, 6))]
+        assert (held.replayed, held.repeats.surplus()) == (RangeSet.of((4, 5)), surplus)
     # a copy of the quarantine file that is gone as well is not what a replay writes
     copy = Object("bad-0", ((4, 5),), table="quarantine", left="missing")
     told = {one.text[:4]: "replay" in one.text for one in compared(bad, former, copy, claimed=RangeSet.of((4, 5))).lost}
