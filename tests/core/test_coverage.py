@@ -226,6 +226,13 @@ def test_weighted_layers_are_what_the_weights_add_up_to(listed: list[tuple[int, 
     assert told(repeats) == {offset: depth for offset, depth in counted.items() if depth > 1}
 
 
+def test_ranges_that_tile_repeat_what_all_of_them_count_twice() -> None:
+    for weight in (1, 2, 3):
+        exact, repeats = layered(as_int64([5, 0]), as_int64([9, 5]), as_int64([weight, weight]))
+        assert exact == RangeSet.of((0, 9))
+        assert repeats.surplus() == 9 * (weight - 1)
+
+
 def test_layers_that_cancel_each_other_out_are_nothing() -> None:
     exact, repeats = layered(as_int64([3, 3]), as_int64([5, 5]), as_int64([1, -1]))
     assert (exact, told(repeats)) == (EMPTY, {})
