@@ -23,7 +23,7 @@ Fault = Literal["broken", "unsuitable"]
 FAULTS: tuple[Fault, ...] = ("broken", "unsuitable")
 Left = Literal["missing", "changed"]
 LEFT: tuple[Left, ...] = ("missing", "changed")
-_NONE: Int64Array = np.empty(0, dtype=np.int64)
+_NONE: Int64Array = np.array((), dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lineage_pipeline.core.coverage import Repeats, layered
 from lineage_pipeline.core.offsets import Int64Array, RangeSet
 
-_NONE: Int64Array = np.empty(0, dtype=np.int64)
+_NONE: Int64Array = np.array((), dtype=np.int64)
 
 
 @dataclass(frozen=True)
