@@ -32,6 +32,7 @@ MODULES = (
     *("offsets", "offset_index", "coverage", "classes", "broker_snapshot", "baseline", "evidence", "memory"),
     *("decision", "short_windows", "lake_claims", "lake_comparison", "audit", "report", "completeness"),
     *("hole_reading", "hole_resolution", "recall", "audit_events", "fold", "held_back", "overdue", "expiry"),
+    *("lake_manifest", "lake_runs", "lake_evidence", "replayed"),
     *("ledger", "ledger_events", "ledger_json", "ledger_entry", "ledger_checkpoint", "job_start", "repair_decision"),
 )
 SUITE = (

@@ -207,9 +207,7 @@ def _is_older(before: float) -> Callable[[LakeFile], bool]:
 
 
 def _former_ranges(manifest: LakeManifest, before: float) -> dict[int, RangeSet]:
-    return {
-        partition: runs.ranges() for partition, runs in manifest.chosen(_is_older(before)).by_partition() if len(runs)
-    }
+    return {partition: runs.ranges() for partition, runs in manifest.chosen(_is_older(before)).by_partition()}
 
 
 def _superseded(manifest: LakeManifest, claimed: Mapping[int, RangeSet]) -> set[int]:

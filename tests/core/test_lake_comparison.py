@@ -7,6 +7,7 @@ import pytest
 from lineage_pipeline.core.coverage import PartitionCoverage
 from lineage_pipeline.core.lake_comparison import Held, Lost, PartitionLake, compare_lake, file_doubts
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
+from lineage_pipeline.core.replayed import accounted_once, quarantine_files
 from tests.core.lakes import Object, manifest
 
 
@@ -103,6 +104,31 @@ def test_what_a_replay_put_into_data_is_gone_with_that_object_and_a_further_repl
         (EMPTY, former),
     ):
         assert all("replay" not in lost.text for lost in compared(bad, one, index=INDEX, claimed=claimed).lost)
+
+
+def test_only_a_row_in_quarantine_and_its_replay_in_data_are_one_occurrence() -> None:
+    bad, copy = (Object(key, ((4, 5),), table="quarantine") for key in ("bad", "copy"))
+    one, other = Object("a", ((4, 5),)), Object("b", ((4, 5),))
+    for objects, replayed, surplus in (
+        *(((bad,), 0, 0), ((bad, copy), 0, 1)),  # claimed, and not written yet
+        *(((bad, one), 1, 0), ((bad, copy, one), 1, 1), ((bad, one, other), 1, 1)),
+        *(((one,), 1, 0), ((one, other), 1, 1)),  # of those the quarantine file is gone
+    ):
+        found = compared(*objects, index=INDEX, claimed=RangeSet.of((4, 9)))
+        assert (found.replayed.total, found.repeats.surplus()) == (replayed, surplus)
+
+
+def test_rows_that_a_replay_wrote_beside_those_in_quarantine_are_accounted_once() -> None:
+    lake = manifest(Object("a", ((3, 6), (8, 9))), Object("bad", ((4, 6),), table="quarantine"))
+    for claimed, expected in (
+        (EMPTY, [(0, 3, 6), (0, 8, 9), (1, 4, 6)]),
+        (RangeSet.of((4, 5), (8, 9)), [(0, 3, 4), (0, 5, 6), (0, 8, 9), (1, 4, 6)]),  # 8 is in data alone
+        (RangeSet.of((0, 99)), [(0, 3, 4), (0, 8, 9), (1, 4, 6)]),
+    ):
+        runs = accounted_once(quarantine_files(lake), lake.runs, claimed)
+        columns = (runs.files.tolist(), runs.starts.tolist(), runs.ends.tolist())
+        assert sorted(zip(*columns, strict=True)) == expected
+        assert runs.weights.tolist() == [1] * len(expected)
 
 
 def test_objects_of_a_topic_that_is_no_more_hold_and_held_nothing_of_the_one_that_is_now() -> None:

@@ -121,6 +121,45 @@ def test_what_left_is_kept_until_each_of_its_offsets_is_in_a_file_of_its_partiti
     assert [one.listed.key for one in found.superseded] == ["b"]
 
 
+def test_an_object_written_over_by_one_that_holds_all_of_it_is_a_rewrite() -> None:
+    changed = listed("a", "2")
+    found = updated(known(), [changed, B], [look(changed, (0, 7))], at=60.0)
+    assert [(one.listed.etag, one.left) for one in found.superseded] == [("1", "changed")]
+    assert told(found.manifest) == [("a", None, [(0, 0, 7)]), ("b", None, [(0, 5, 9), (1, 0, 2)])]
+
+
+def test_a_row_in_quarantine_does_not_stand_for_one_that_a_replay_put_into_data() -> None:
+    bad, copy = LakeObject("quarantine", "bad", 9, "1", 1.0), LakeObject("quarantine", "copy", 9, "1", 1.0)
+    before = updated(LakeManifest(), [A, bad], [look(A, (3, 5)), look(bad, (3, 5))], at=50.0).manifest
+    claimed = {0: RangeSet.of((4, 5))}
+
+    def kept(now: list[LakeObject], *looks: LookedAt, claimed: dict[int, RangeSet] | None = None) -> list[str]:
+        return [one.listed.key for one in updated(before, now, looks, 60.0, claimed).manifest.files if one.left]
+
+    assert kept([bad]) == []
+    assert kept([bad], claimed=claimed) == ["a"]
+    assert kept([bad], claimed={0: RangeSet.of((9, 10))}) == kept([bad], claimed={1: RangeSet.of((3, 5))}) == []
+    assert kept([bad, C], look(C, (4, 5)), claimed=claimed) == []  # other data has it
+    assert kept([bad, copy], look(copy, (4, 5)), claimed=claimed) == ["a"]
+    # a quarantine file that is gone is replaced by whatever holds its offsets
+    assert kept([A], claimed=claimed) == []
+    assert kept([C], look(C, (3, 4)), claimed=claimed) == ["a", "bad"]
+
+
+def test_offsets_that_are_in_an_object_more_than_once_are_counted() -> None:
+    found = updated(LakeManifest(), [A], [look(A, (0, 5), (2, 4), (3, 4))], at=60.0).manifest
+    present, repeats = found.runs.layers()
+    assert (present, repeats.starts.tolist(), repeats.ends.tolist()) == (RangeSet.of((0, 5)), [2, 3], [3, 4])
+    assert repeats.depths.tolist() == [2, 3]
+
+
+def test_objects_without_a_row_are_known_as_well() -> None:
+    found = updated(LakeManifest(), [A, B], [look(A)], at=60.0)
+    assert (told(found.manifest), found.unread) == ([("a", None, [])], (B,))
+    gone = updated(found.manifest, [B], [look(B)], at=70.0).manifest
+    assert told(gone) == [("b", None, [])]
+
+
 def test_another_look_at_the_same_object_is_no_rewrite_unless_it_holds_less() -> None:
     same = updated(known(), [A, B], [look(A, (0, 5), at=60.0)], at=60.0)
     assert same.superseded == ()
@@ -140,7 +179,15 @@ def test_what_an_object_held_before_it_could_not_be_read_is_kept_for_as_long(fau
         *(("a", None), ("b", None), ("c", None)),
         ("a", "changed"),
     ]
-    assert found.superseded == ()
+    assert (found.superseded, found.manifest.files[0].rows) == ((), 0)
+    # of a self that nobody could read nothing is kept
+    worse = listed("a", "3")
+    still = LookedAt(LakeFile(worse, 70.0, fault=fault, problem="x"))  # type: ignore[arg-type]
+    later = updated(found.manifest, [worse, B, C], [still], at=70.0).manifest
+    assert [(one.listed.etag, one.left) for one in later.files if one.listed.key == "a"] == [
+        ("3", None),
+        ("1", "changed"),
+    ]
     # once it is gone, others that hold it all are enough; of an object that nobody could read nothing is kept
     gone = updated(found.manifest, [B, C], [], at=70.0)
     assert [(key, left) for key, left, _ in told(gone.manifest)] == [("b", None), ("c", None)]
