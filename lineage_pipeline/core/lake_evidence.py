@@ -91,7 +91,7 @@ def with_told_once(lake: LakeEvidence, earlier: LakeEvidence, *, stored: bool) -
     Both looks are of one audit, which reports, stores and draws the later one alone. `stored`: the earlier one's
     manifest was to be kept. Where it was not, the later look cannot miss it: only what the earlier missed was lost.
     """
-    notes = [one for one in lake.notes if stored or one.kind != "manifest-lost" or one in earlier.notes]
+    notes = [one for one in lake.notes if stored or one.kind != "manifest-lost"]
     told = [one for one in earlier.notes if one.kind in _TOLD_ONCE and one not in notes]
     return replace(lake, notes=(*notes, *told))
 

@@ -92,6 +92,8 @@ def test_what_replays_took_on_counts_for_the_topic_that_is_now() -> None:
     for since, present in ((None, 0), (at.timestamp(), 0), (at.timestamp() + 1, 1)):
         lake = lake_evidence(read, INDEX, Memory(lake_since=since))
         assert lake.partitions[0].present.total == present
+    # without an index row and without the row that was replayed there is nothing in data to be told
+    assert not notes(lake_evidence(read, {}, Memory()), "unindexed-data")
 
 
 def test_a_lost_manifest_and_a_rewrite_are_told() -> None:
@@ -99,6 +101,7 @@ def test_a_lost_manifest_and_a_rewrite_are_told() -> None:
     for first, memory, told in ((True, seen, True), (True, Memory(), False), (False, seen, False)):
         lake = lake_evidence(replace(reading(WHOLE), first=first), INDEX, memory)
         assert kinds(lake.notes) == [("manifest-lost", "warn", None)] * told
+    assert not lake_evidence(reading(WHOLE), INDEX, seen).notes
     gone = tuple(Object(f"g{number}", left="missing").file for number in range(7))
     (one,) = lake_evidence(replace(reading(WHOLE), superseded=gone), INDEX, Memory()).notes
     assert (one.kind, one.severity) == ("rewritten", "info")
