@@ -143,6 +143,10 @@ def test_index_and_quarantine_that_count_differently_are_told_where_no_repeat_ex
     ]
     assert differs(replace(part, quarantined=1), bad, rest)
     assert differs(replace(part, exact=RangeSet.of((0, 4))), bad, rest)  # of the other there is no index row
+    claim = ReplayClaim(1, "t", None, None, ({0: RangeSet.of((3, 5))},), datetime(1970, 1, 1, tzinfo=timezone.utc), "a")
+    tidied = replace(reading(WHOLE), replays=(claim,))  # the quarantine file of what was replayed is gone
+    assert not notes(lake_evidence(tidied, {0: part}, Memory()), "quarantine-differs")
+    assert notes(lake_evidence(tidied, {0: replace(part, quarantined=3)}, Memory()), "quarantine-differs")
     twice = Repeats(as_int64([0]), as_int64([1]), as_int64([2]))
     assert not differs(replace(part, quarantined=3, repeats=twice), bad, rest)
     assert not differs(replace(part, quarantined=3), bad, rest, Object("copy", ((0, 1),)))
@@ -159,6 +163,8 @@ def test_offsets_in_files_and_not_in_the_index_are_told() -> None:
     assert told(Object("a", ((8, 9),)), Object("b", ((1, 4), (6, 9))), index=holed) == [
         "2 offsets below the index's end are in objects and not in the index, first data file b"
     ]
+    (text,) = told(Object("a", ((0, 1),)), index=PartitionCoverage(RangeSet.of((1, 3))))
+    assert text.startswith("1 offsets below the index's end")
     assert told(Object("a", ((0, 2), (5, 9))), index=holed) == []  # behind its end: they may still come
     assert told(Object("a", ((0, 2),), left="missing")) == []
 
@@ -175,6 +181,8 @@ def test_files_behind_the_last_index_row_are_told_when_they_are_old_enough() -> 
     (text,) = told(late, Object("c", ((12, 16),)))
     assert text.startswith("6 offsets behind the index's last row, from 10 on, are in files, the first data file b: ")
     assert "--tail" in text
+    (text,) = told(Object("b", ((9, 11),)))
+    assert text.startswith("1 offsets behind the index's last row, from 10 on, are in files, the first data file b: ")
     assert told(late, settled=None) == told(late, settled=100.0) == told(late, settled=1e9, since=100.5) == []
     assert len(told(late, settled=100.5)) == len(told(late, since=100.0)) == 1
     assert told(Object("b", ((0, 9),))) == told(Object("b", ((8, 14),), left="missing")) == []
