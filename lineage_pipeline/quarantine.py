@@ -142,13 +142,13 @@ def lacking_files(
     """Why a quarantine without any file is no empty one, if so: by the index, which counts what went there.
 
     What was `replayed` may have been tidied away, and what is older than `data_days` left by rule. Raises StoreError
-    when the index cannot be listed any more.
+    or IndexFileError when the index cannot be read any more.
     """
     path = IndexPath(index, topic)
     said = read_index(path)
     counted = sum(one.quarantined for one in said.coverage.values())
     counted -= sum(ranges.total for ranges in replayed.values())
-    if counted > 0 and book.data_days is not None:
+    if counted > 0 and book.data_days is not None and not said.problems:
         counted = quarantined_since(path, (at - timedelta(days=book.data_days)).timestamp(), replayed)
     where = f"no quarantine file of {topic} is at {book.tables['quarantine'].uri}"
     if counted > 0:

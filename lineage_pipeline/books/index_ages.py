@@ -50,12 +50,12 @@ def indexed_before(path: IndexPath, moment: float, wanted: Mapping[int, RangeSet
 def quarantined_since(path: IndexPath, moment: float, replayed: Mapping[int, RangeSet]) -> int:
     """How many records rows emitted at `moment` (epoch seconds) or later count in quarantine, the `replayed` aside.
 
-    Files that cannot be read are left out. Raises StoreError when listing fails. One GET per file.
+    Raises StoreError or IndexFileError for a file that cannot be read: what it counts is not known. One GET per file.
     """
     count = 0
     for key, content in read_many(path.store, [one.key for one in list_index(path).files]):
         if isinstance(content, StoreError):
-            continue
+            raise content
         try:
             young = _times(content) >= int(moment * 1000)
             done = 0
@@ -66,8 +66,8 @@ def quarantined_since(path: IndexPath, moment: float, replayed: Mapping[int, Ran
                 for partition in set(chosen.partitions.tolist()) & set(replayed):
                     mine = chosen.where(chosen.partitions == partition)
                     count -= RangeSet(mine.starts, mine.ends).intersection(replayed[partition]).total
-        except (*_FOREIGN, IndexFileError):
-            continue
+        except _FOREIGN:
+            raise IndexFileError(f"index file {key} refused: the times of its rows cannot be read") from None
     return count
 
 
