@@ -6,6 +6,7 @@ Exit code 1 when the auditor broke a promise; each such history is printed with 
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +20,7 @@ CHUNK = 100
 
 def failures(seeds: Iterable[int]) -> list[str]:
     """What went wrong in the histories of these seeds."""
+    gc.freeze()  # what the imports left is looked through no more: a fifth of the time
     found = []
     for seed in seeds:
         try:

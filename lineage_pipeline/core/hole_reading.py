@@ -145,7 +145,8 @@ def short_window_rounds(evidence: AuditEvidence, ranges: int) -> list[Round]:
         return []
     per_partition = []
     for partition, offsets in sorted(snapshot.partitions.items()):
-        if offsets.error is None and partition in evidence.index.coverage:
+        coverage = evidence.index.coverage.get(partition)
+        if offsets.error is None and coverage is not None and len(coverage.windows):
             decision = decide_partition(partition, evidence)
             low, high = offsets.log_start or 0, offsets.last_stable or 0
             held = [span for span in decision.short if low <= span.range.start and span.range.end <= high]

@@ -21,6 +21,7 @@ from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 _GATHERING_SECONDS = 600.0  # an observation is stamped when it ended; the broker was asked at most this much earlier
 _NO_POLICY = "whether the topic is compacted could not be read: grant DescribeConfigs on it"
 _ABORTED = "only a read_uncommitted reader sees these records: their transaction was aborted"
+_ALL_THAT_CAN_BE = {"unproven", "index-unreadable"}  # of what is unknown, a further reading would not tell more
 NOT_REACHED = Stop("budget", "the audit's budget for reading again was used up; the next audit goes on")
 
 
@@ -38,7 +39,8 @@ class Circumstances:
     """What else counts. `isolation` is the writer's, `finished_at` the aware time when the reading was over.
 
     `transactional`: the topic is known to hold transactions. `index_whole`: no index file was refused. `indexed`: some
-    offset of the topic is in the index, so that records and markers behind it were looked at.
+    offset of the topic is in the index, so that records and markers behind it were looked at. `holes_read`: every hole
+    that the logs still hold was read, so that markers among them would have been seen.
     """
 
     isolation: Isolation
@@ -47,6 +49,7 @@ class Circumstances:
     transactional: bool = False
     index_whole: bool = True
     indexed: bool = True
+    holes_read: bool = True
 
 
 def resolve(
@@ -70,6 +73,8 @@ def resolve(
     if not circumstances.transactional and shows_transactions(first):
         # markers in one partition: holes that the log's start has passed in another may have been markers too
         first = told(replace(circumstances, transactional=True))
+    elif any(one.offset_class == "unknown" and one.cause not in _ALL_THAT_CAN_BE for one in first):
+        first = told(replace(circumstances, holes_read=False))
     return tuple(first)
 
 
@@ -158,6 +163,9 @@ class _PartitionHoles:
         if not self.knowing.indexed:
             # nothing was ever read through, so nothing can have spoken of transactions yet
             text = f"{lost}; nothing is indexed yet, so whether they were records or transaction markers is not known"
+            self._claim(gone_before, "unknown", "unresolved", text)
+        if not self.knowing.holes_read:
+            text = f"{lost}; other holes could not be read, so whether these were transaction markers is not known"
             self._claim(gone_before, "unknown", "unresolved", text)
         self._claim(gone_before, "missing", "expired", lost)
         self._claim(gone, "unknown", "unresolved", "the log start passed them while they were read")

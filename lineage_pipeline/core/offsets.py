@@ -18,6 +18,7 @@ MAX_END = 2**63 - 1  # largest half-open end
 MAX_OFFSET = MAX_END - 1  # largest offset of a record
 
 _LOW_BITS = np.int64(0xFFFFFFFF)
+_OUTSIDE = np.zeros(1, dtype=np.bool_)
 
 
 @dataclass(frozen=True, order=True)
@@ -86,6 +87,8 @@ class RangeSet:
 
     def intersection(self, other: RangeSet) -> RangeSet:
         """Offsets in both sets."""
+        if not len(self) or not len(other):
+            return EMPTY
         points = np.unique(np.concatenate((self.starts, self.ends, other.starts, other.ends)))
         return _where(points, self._covers(points) & other._covers(points))
 
@@ -105,7 +108,7 @@ class RangeSet:
         if end <= start:
             return EMPTY
         keep = (self.ends > start) & (self.starts < end)
-        return RangeSet(np.maximum(self.starts[keep], start), np.minimum(self.ends[keep], end))
+        return _canonical(np.maximum(self.starts[keep], start), np.minimum(self.ends[keep], end))
 
     def overlaps(self, starts: Int64Array, ends: Int64Array) -> Int64Array:
         """For each range [starts[i], ends[i]): how many of its offsets are in the set."""
@@ -190,6 +193,8 @@ def exact_sum(values: Int64Array) -> int:
 
 def _merged(starts: Int64Array, ends: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Sorted, disjoint, non-adjacent ranges of the same offsets."""
+    if starts.size == 1 and ends[0] > starts[0]:
+        return starts.copy(), ends.copy()
     keep = ends > starts
     order = np.argsort(starts[keep], kind="stable")
     first, last = starts[keep][order], np.maximum.accumulate(ends[keep][order])
@@ -202,9 +207,16 @@ def _merged(starts: Int64Array, ends: Int64Array) -> tuple[Int64Array, Int64Arra
 
 
 def _where(points: Int64Array, inside: npt.NDArray[np.bool_]) -> RangeSet:
-    """The set of the elementary ranges [points[i], points[i + 1]) for which inside[i] holds."""
-    chosen = np.flatnonzero(inside[:-1])
-    return RangeSet(points[chosen], points[chosen + 1])
+    """The set of the elementary ranges [points[i], points[i + 1]) for which inside[i] holds; the last never does."""
+    before = np.concatenate((_OUTSIDE, inside[:-1]))
+    return _canonical(points[inside & ~before], points[before & ~inside])
+
+
+def _canonical(starts: Int64Array, ends: Int64Array) -> RangeSet:
+    """The set of ranges that are sorted, disjoint and not adjacent already: most sets are small and made this way."""
+    made = object.__new__(RangeSet)
+    made._assign(starts, ends)
+    return made
 
 
 EMPTY = RangeSet()

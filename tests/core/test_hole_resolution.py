@@ -117,7 +117,7 @@ def seen(case: Case, isolation: Isolation, offset: int) -> bool:
     return any(offset in one.found for one in case.readings if one.isolation == isolation)
 
 
-def judge(case: Case, offset: int, transactional: bool) -> set[Kind]:  # noqa: C901, PLR0911, PLR0912 - rule by rule
+def judge(case: Case, offset: int, transactional: bool, unread: bool = False) -> set[Kind]:  # noqa: C901, PLR0911, PLR0912 - rule by rule
     """The causes that the rules allow for one offset: one, or several reasons of several passes that ended early."""
     other = RU if case.isolation == RC else RC
     mine, theirs = seen(case, case.isolation, offset), seen(case, other, offset)
@@ -140,7 +140,9 @@ def judge(case: Case, offset: int, transactional: bool) -> set[Kind]:  # noqa: C
             return {("unknown", "index-unreadable")}
         if undisclosed:
             return {("unknown", "unresolved")}
-        return {("unknown", "unproven") if compact or transactional else ("missing", "expired")}
+        if compact or transactional:
+            return {("unknown", "unproven")}
+        return {("unknown", "unresolved") if unread else ("missing", "expired")}
     if offset < case.after[0]:
         return {("unknown", "unresolved")}
     if case.after[1] < case.before[1]:
@@ -164,14 +166,19 @@ def judge(case: Case, offset: int, transactional: bool) -> set[Kind]:  # noqa: C
 def oracle(case: Case) -> tuple[dict[int, set[Kind]], dict[int, Kind]]:
     """For the due offsets what is allowed; for the tail's what is explained, and nothing else of it."""
 
-    def told(transactional: bool) -> tuple[dict[int, set[Kind]], dict[int, Kind]]:
-        due = {offset: judge(case, offset, transactional) for offset in case.due}
-        tail = {offset: next(iter(judge(case, offset, transactional))) for offset in case.tail}
+    def told(transactional: bool, unread: bool = False) -> tuple[dict[int, set[Kind]], dict[int, Kind]]:
+        due = {offset: judge(case, offset, transactional, unread) for offset in case.due}
+        tail = {offset: next(iter(judge(case, offset, transactional, unread))) for offset in case.tail}
         return due, {offset: kind for offset, kind in tail.items() if kind[0] == "explained"}
 
     due, tail = told(case.transactional)
     shown = {cause for kinds in due.values() for _, cause in kinds} | {cause for _, cause in tail.values()}
-    return told(True) if shown & {"control-marker", "aborted"} else (due, tail)
+    if shown & {"control-marker", "aborted"}:
+        return told(True)
+    open_causes = {cause for kinds in due.values() for kind, cause in kinds if kind == "unknown"}
+    if open_causes - {"unproven", "index-unreadable"}:
+        return told(case.transactional, unread=True)
+    return due, tail
 
 
 @st.composite
@@ -291,6 +298,8 @@ def test_holes_that_expired_are_a_loss_only_while_nothing_speaks_of_transactions
     assert by_offset(resolved(replace(case, transactional=True))) == {1: ("unknown", "unproven")}
     other = replace(case, due=frozenset({1, 8}), readings=(through(RC), through(RU)))
     assert by_offset(resolved(other)) == {1: ("unknown", "unproven"), 8: ("explained", "control-marker")}
+    unread = replace(case, due=frozenset({1, 8}))
+    assert by_offset(resolved(unread)) == {1: ("unknown", "unresolved"), 8: ("unknown", "budget")}
     assert by_offset(resolved(replace(case, index_whole=False))) == {1: ("unknown", "index-unreadable")}
     assert by_offset(resolved(replace(case, policies=(None, None)))) == {1: ("unknown", "unresolved")}
     assert by_offset(resolved(replace(case, policies=("compact", "compact")))) == {1: ("unknown", "unproven")}

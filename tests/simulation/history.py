@@ -68,6 +68,7 @@ class History:
     tolerant: bool = False
     damaged: bool = False
     audits: int = 0
+    transactions_shown: int = 0  # the topic of whose markers an audit, not forgotten since, has told
     reached: dict[tuple[int, int], int] = field(default_factory=dict)  # by topic and partition: what looks saw of logs
     log: list[str] = field(default_factory=list)
 
@@ -178,6 +179,7 @@ class History:
         newest_gone = kind in {"tail", "middle"} and entries[-1] not in self.kept.objects
         if kind.startswith("fold"):
             return  # it is rebuilt, and nothing is lost
+        self.transactions_shown = 0
         self.damaged = bool(AuditState(self.kept, TOPIC, self.world.index).read().problems)
         witnessed = f"_audits/{TOPIC}.json" in self.world.index.objects
         # the newest entry of an audit that died before it told where the ledger ends has no witness but itself
@@ -191,6 +193,7 @@ class History:
                 slot.excused = slot.excused or log.high > log.end or "cut-back" in self.world.marks
         self.damaged = False
         self.reached = {}
+        self.transactions_shown = 0
         self.plain_audit(told=ToldBaseline({}))
 
     # ---- judging
@@ -203,19 +206,28 @@ class History:
             raise BrokenPromiseError(self.told("green by another cluster's word"))
         if not broker or self.world.elsewhere or report.books["broker"] != "read":
             return
+        explained = any(one.decision.ranges_of("explained") for one in report.partitions)
+        transactions_known = explained or self.transactions_shown == self.world.topic_number
         for one in report.partitions:
             if not any(problem.startswith(f"partition {one.partition}") for problem in report.problems):
-                self._judge_partition(one, forgetful=forgetful and "cut-back" in self.world.marks)
+                self._judge_partition(one, forgetful and "cut-back" in self.world.marks, transactions_known)
+        if explained and not report.problems:
+            self.transactions_shown = self.world.topic_number
         if report.verdict == "complete":
             missed = {one.partition for one in report.partitions} ^ set(self.world.logs)
             if missed:
                 raise BrokenPromiseError(self.told(f"complete, but partitions {missed} differ"))
 
-    def _judge_partition(self, one: PartitionReport, *, forgetful: bool) -> None:
-        """`forgetful`: the auditor says that it knows of no earlier look, so of no log that was cut back."""
+    def _judge_partition(self, one: PartitionReport, forgetful: bool, transactions_known: bool) -> None:
+        """`forgetful`: the auditor says that it knows of no earlier look, so of no log that was cut back.
+
+        Without `transactions_known` nobody can tell a marker from a record that the log's start has passed.
+        """
         log = self.world.logs.get(one.partition)
         slots = log.slots if log else []
         for tile in one.decision.tiles:
+            if tile.cause == "expired" and not transactions_known and self.world.transactional:
+                continue
             if tile.cause == "expired" and self._holds_a_loss(tile.ranges, slots):
                 continue  # markers among lost records are no records, but nobody can tell once the log has passed them
             for part in tile.ranges:
