@@ -39,7 +39,7 @@ def accept_gap(state: AuditState, accepted: Acceptance, rules: AuditRules, at: d
     if known.problems:
         raise LedgerError(known.problems[0])
     if known.head is None:
-        raise LedgerError(f"{state.topic} has not been audited yet: run `lineage audit` first")
+        raise _never_audited(state)
     classes = _judged(state, accepted)
     events: list[Event] = [
         GapAccepted(
@@ -102,8 +102,20 @@ def _overlap(one: OffsetRange, other: OffsetRange) -> bool:
 
 
 def stored_watermark(state: AuditState, name: str) -> Mapping[str, Any]:
-    """The object that the newest audit stored. Raises StoreError when there is none, or not of this version."""
-    found = state.get_json(name)
+    """The object that the newest audit stored.
+
+    Raises LedgerError when the topic was never audited, StoreError when the object is gone or not of this version.
+    """
+    try:
+        found = state.get_json(name)
+    except StoreError:
+        if state.read().head is None:
+            raise _never_audited(state) from None
+        raise
     if not isinstance(found, Mapping) or found.get("format") != "lineage-complete-through/1":
         raise StoreError(f"{name} of {state.topic} is not of this version: audit the topic again")
     return found
+
+
+def _never_audited(state: AuditState) -> LedgerError:
+    return LedgerError(f"{state.topic} has not been audited yet: run `lineage audit` first")

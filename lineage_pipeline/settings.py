@@ -95,6 +95,15 @@ class Paths(_Model):
     audit: Text
     checkpoints: Text
 
+    @field_validator("*")
+    @classmethod
+    def _from_home(cls, path: str) -> str:
+        """`~` is the home folder, as in a shell: for the job and for all that read what it wrote."""
+        try:
+            return str(Path(path).expanduser()) if path.startswith("~") else path
+        except RuntimeError:
+            raise ValueError(f"{path!r} names a user whose home folder is not known: write the path out") from None
+
 
 class Retention(_Model):
     """Rules by which objects leave the lake on purpose."""

@@ -585,6 +585,12 @@ def test_the_watermark_is_printed_for_scripts(place: Path) -> None:
 
 
 def test_no_watermark_without_an_audit_or_with_a_lost_memory(place: Path) -> None:
+    told = CliRunner().invoke(complete_through_command, []).exception
+    assert isinstance(told, LedgerError)
+    assert "has not been audited yet: run `lineage audit` first" in str(told)
+    audited()
+    (stored,) = (place / "audit").rglob("complete-through.json")
+    stored.unlink()
     assert isinstance(CliRunner().invoke(complete_through_command, []).exception, StoreError)
     audited()
     for path in (place / "audit").rglob("*.jsonl"):

@@ -300,6 +300,20 @@ def test_paths_come_from_the_lake_the_topic_and_the_environment_in_rising_order(
     assert (paths.offset_index, paths.audit, paths.output) == ("/lake/offset-index", "/own/audit", "/env")
 
 
+def test_a_tilde_is_the_home_folder_for_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    paths = loaded(tmp_path, "lake: ~/lake\ntopics: [{name: t, paths: {audit: '~/kept', quarantine: 's3://b/~/q'}}]")
+    assert paths.topic().paths.model_dump() == {
+        "output": "/home/ada/lake/output",
+        "offset_index": "/home/ada/lake/offset-index",
+        "quarantine": "s3://b/~/q",
+        "audit": "/home/ada/kept",
+        "checkpoints": "/home/ada/lake/checkpoints",
+    }
+    assert loaded(tmp_path, "topics: [{name: t}]", OUTPUT_PATH="~").topic().paths.output == "/home/ada"
+    assert "write the path out" in refused(tmp_path, "lake: ~nobody-of-this-name/lake\ntopics: [{name: t}]")
+
+
 def test_a_key_schema_is_looked_for_beside_the_settings_file_and_nothing_is_asked_for_by_itself(tmp_path: Path) -> None:
     path = write(tmp_path / "deep", "topics: [{name: a, key_format: avro, key_schema: k.avsc}, {name: b}]")
     settings = load_settings({}, path)

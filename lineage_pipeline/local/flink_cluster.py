@@ -25,6 +25,8 @@ START_SECONDS = 120.0
 _ANSWER_SECONDS = 5.0
 # Nothing else of this process's environment: passwords in it are not the cluster's.
 _KEPT = {"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER"}
+# As for the job in one process: the second compiler competes with the tasks for a small machine's cores.
+_JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _ROLES: tuple[Role, ...] = ("jobmanager", "taskmanager")
 
 
@@ -122,6 +124,7 @@ class FlinkCluster:
             "rest.address": HOST,
             "rest.bind-address": HOST,
             "rest.port": str(self._rest),
+            **{f"env.java.opts.{role}": _JVM_OPTIONS for role in _ROLES},
             **self._s3_options,
         }
 

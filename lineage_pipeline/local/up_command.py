@@ -23,7 +23,8 @@ _POLL_SECONDS = 0.5
 @click.option("--parallelism", type=click.IntRange(1, 128), default=1, show_default=True, help="Of the Flink job.")
 @click.option("--s3", is_flag=True, help="Keep the lake on an embedded S3 server instead of in directories.")
 @click.option("--cluster", is_flag=True, help="Run the job on a Flink cluster; what dies of it is started again.")
-def up_command(parallelism: int, s3: bool, cluster: bool) -> None:
+@click.option("--no-dagster", is_flag=True, help="Start no Dagster: audit by hand, or with a Dagster of your own.")
+def up_command(parallelism: int, s3: bool, cluster: bool, no_dagster: bool) -> None:
     """Run broker, producer at RATE_PER_SEC, Flink job and Dagster until Ctrl-C; state is kept under .lineage/up.
 
     Example: RATE_PER_SEC=100 lineage up
@@ -42,7 +43,8 @@ def up_command(parallelism: int, s3: bool, cluster: bool) -> None:
     )
     with stack:
         stack.start_job("--parallelism", str(parallelism))
-        stack.start_dagster()
+        if not no_dagster:
+            stack.start_dagster()
         console.print(
             f"{rate:g} records a second into {stack.topic}; Ctrl-C stops and keeps everything", soft_wrap=True
         )

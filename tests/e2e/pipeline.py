@@ -29,9 +29,6 @@ from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 # How long a wait may take before the test fails; generous, since a slow machine is no defect.
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.1
-# The JVM lives for a minute only: its second compiler and its collector's threads cost more than they bring (a third
-# of a start's processor time, measured).
-_SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 Place = tuple[int, int]  # partition, offset
 
@@ -75,7 +72,7 @@ class Pipeline:
         self.aws = s3.environ if s3 else {}
         self.config = directory / "lineage.yaml"
         self._read: dict[Path, pa.Table] = {}  # files of the lake never change once they have their name
-        self.environ = {**environ, "JAVA_TOOL_OPTIONS": _SHORT_LIVED_JVM}
+        self.environ = dict(environ)
         self.job = JobProcess(self.config, directory / "log", free_ports(1)[0], self.environ, self.aws, cluster_url)
         self.configure()
 

@@ -15,8 +15,9 @@ pytestmark = pytest.mark.e2e
 
 
 def test_up_on_a_cluster_survives_the_kill_of_each_of_its_processes(tmp_path: Path) -> None:
-    with Up(tmp_path, "--cluster") as up:
+    with Up(tmp_path, "--cluster", "--no-dagster") as up:
         up.wait_for_records(0)
+        assert not [one for one in started_in(tmp_path) if "dagster" in " ".join(one.cmdline())]
         for words in ("TaskManagerRunner", "StandaloneSessionClusterEntrypoint", "lineage_pipeline job run"):
             (victim,) = [one for one in started_in(tmp_path) if words in " ".join(one.cmdline()) and _is_no_guard(one)]
             victim.kill()
