@@ -47,6 +47,8 @@ class RecordSettings(BaseModel):
         """Raise ValueError for a key that the format does not take, or one that it lacks."""
         if self.columns is not None and self.format != "json":
             raise ValueError(f"`columns` describe json, not {self.format}: remove them, or set `format: json`")
+        if self.record_schema is not None and self.format == "raw":
+            raise ValueError("`schema` says what records hold, which format raw keeps as bytes: remove one of the two")
         if self.message is not None and self.format not in _PROTOBUF:
             raise ValueError(f"`message` is of format protobuf, not {self.format}: remove it, or correct the format")
         if self.unknown_fields != "ignore" and self.format not in ("json", *_PROTOBUF):

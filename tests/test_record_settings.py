@@ -75,6 +75,7 @@ def test_json_without_schema_or_columns_is_still_the_demos_record(tmp_path: Path
 @pytest.mark.parametrize(
     ("topic", "words"),
     [
+        ("format: raw\n  schema: s.avsc", "format raw keeps as bytes: remove one of the two"),
         ("columns: {id: bigint}", "`columns` describe json, not avro"),
         ("format: json\n  columns: {}", "give names and types"),
         ("format: json\n  columns: [id]", "give names and types"),
