@@ -18,6 +18,7 @@ from lineage_pipeline.settings import load_settings
 
 LINEAGE = (sys.executable, "-m", "lineage_pipeline")
 START_SECONDS = 400.0
+PAUSE_SECONDS = 1.5  # to ask the lake costs more than to wait a little longer
 
 
 def lineage(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -37,7 +38,7 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
+        time.sleep(PAUSE_SECONDS)
 
 
 @final

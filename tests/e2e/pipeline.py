@@ -28,7 +28,7 @@ from lineage_pipeline.settings import Settings, TopicSettings, load_settings
 
 # How long a wait may take before the test fails; generous, since a slow machine is no defect.
 PATIENCE_SECONDS = 120.0
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.2
 
 Place = tuple[int, int]  # partition, offset
 
