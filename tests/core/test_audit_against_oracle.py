@@ -123,7 +123,10 @@ def test_a_copied_file_adds_duplicates_and_changes_no_verdict(world: World) -> N
     assume(once is not None)
     assert once is not None
     assert twice is not None
-    assert twice["verdict"] == once["verdict"]
+    # a window that counts fewer records than it spans may be made up for by its copy: no loss then, but never green
+    windows = any(row.partition == 0 and not row.exact for row in world.rows)
+    hidden = windows and (once["verdict"], twice["verdict"]) == ("loss", "undetermined")
+    assert hidden or twice["verdict"] == once["verdict"]
     assert [twice[key] for key in ("indexed", "missing", "unknown", "pending")] == [
         once[key] for key in ("indexed", "missing", "unknown", "pending")
     ]
