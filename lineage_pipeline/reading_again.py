@@ -18,6 +18,7 @@ from lineage_pipeline.core.hole_reading import (
     windows,
 )
 from lineage_pipeline.core.hole_resolution import Circumstances, Looks, resolve, shows_transactions
+from lineage_pipeline.core.memory import Resolution
 from lineage_pipeline.errors import BrokerError
 
 
@@ -34,8 +35,8 @@ class Rereading:
         before, memory = evidence.broker.snapshot, evidence.memory
         if before is None:
             return evidence
-        held = still_holding(memory.resolutions, before.partitions)
-        evidence = replace(evidence, memory=replace(memory, resolutions=tuple(held)))
+        held = tuple(still_holding(memory.resolutions, before.partitions))
+        evidence = _with_resolutions(evidence, held, transactional=memory.transactional)
         opened = open_offsets(evidence)
         rounds = windows(opened, before.partitions, self.budget.ranges)
         scans: tuple[Scan, ...] = ()
@@ -61,8 +62,7 @@ class Rereading:
         )
         resolutions = (*held, *found)
         transactional = memory.transactional or shows_transactions(resolutions)
-        known = replace(memory, resolutions=resolutions, transactional=transactional)
-        return self._short_windows(replace(evidence, memory=known))
+        return self._short_windows(_with_resolutions(evidence, resolutions, transactional=transactional))
 
     def _short_windows(self, evidence: AuditEvidence) -> AuditEvidence:
         """The evidence with the records that can be read where index rows count fewer records than offsets."""
@@ -74,3 +74,13 @@ class Rereading:
         except BrokerError:
             return evidence  # such a span is unknown(inexact-window) with or without them, never green
         return replace(evidence, readable=readable_offsets(scans, evidence.isolation))
+
+
+def _with_resolutions(
+    evidence: AuditEvidence, resolutions: tuple[Resolution, ...], *, transactional: bool
+) -> AuditEvidence:
+    """The evidence with that in its memory; the same one, with what was decided from it, when it is in it already."""
+    memory = evidence.memory
+    if (memory.resolutions, memory.transactional) == (resolutions, transactional):
+        return evidence
+    return replace(evidence, memory=replace(memory, resolutions=resolutions, transactional=transactional))

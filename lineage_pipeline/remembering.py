@@ -6,7 +6,7 @@ watermark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,6 +31,7 @@ from lineage_pipeline.report_page import drawn_page
 
 LATEST = "latest.json"
 PAGE = "report.html"
+PageDrawer = Callable[[AuditReport, str], tuple[bytes, str | None]]
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,16 @@ class ToldBaseline:
 
 @dataclass(frozen=True)
 class StatePlan:
-    """What to do with the stored state. `full`: list every day and read every file; `store`: write anything at all."""
+    """What to do with the stored state. `full`: list every day and read every file; `store`: write anything at all.
+
+    `draw` gives the page of a report, and why it does not show it, if so.
+    """
 
     state: AuditState
     full: bool = False
     store: bool = True
     told: ToldBaseline | None = None
+    draw: PageDrawer = drawn_page
 
 
 class Remembering:
@@ -127,19 +132,17 @@ class Remembering:
 
         What cannot be stored makes the verdict at best undetermined: the next audit would not know what this one saw.
         """
-        data = fold_bytes(self._reading.fold, self._path.topic) if self._reading else None
-        event = FoldWritten(digest_of(data)) if data is not None else None
+        data, event = self._fold_to_store()
         already = self._recalled.events if self._recalled else ()
         added = events_of(look, self.state, event)
         events = (*self._unstored, *self._told, *already, *added)
         report = replace(look.report, history=history_of(replay(added, self.state)))
         if not self._plan.store:
             return report, events
-        known = self._fold.digest if self._fold else None
         try:
             head = self._append(events)
             if head is not None:
-                if data is not None and event is not None and event.digest != known:
+                if data is not None:
                     self._plan.state.put_fold(data)
                 self._plan.state.put_head(head)
             report = self._published(replace(look, report=report), head, events)
@@ -147,6 +150,17 @@ class Remembering:
             text = f"what this audit saw could not be stored, so the next one will not know it: {error}"
             return _at_best_undetermined(report, text), events
         return report, () if head is not None else events
+
+    def _fold_to_store(self) -> tuple[bytes | None, FoldWritten | None]:
+        """The fold's bytes, None when they are stored already, and what the ledger says of it."""
+        if self._reading is None:
+            return None, None
+        if self._fold is not None and self._reading.fold is self._fold.fold:  # no file was merged: most audits
+            return None, FoldWritten(self._fold.digest)
+        data = fold_bytes(self._reading.fold, self._path.topic)
+        digest = digest_of(data)
+        stored = self._fold is not None and self._fold.digest == digest
+        return None if stored else data, FoldWritten(digest)
 
     def _append(self, events: Sequence[Event]) -> LedgerHead | None:
         """Where the ledger ends now; None when it is damaged, and so must be left as it is."""
@@ -166,7 +180,7 @@ class Remembering:
 
     def _with_page(self, report: AuditReport) -> AuditReport:
         """The report, its page stored. The proof does not hang on a picture: a page that fails is a finding."""
-        page, failure = drawn_page(report, self._plan.state.place(LATEST))
+        page, failure = self._plan.draw(report, self._plan.state.place(LATEST))
         try:
             self._plan.state.put_page(PAGE, page)
         except StoreError as error:

@@ -114,6 +114,8 @@ class Tiling:
 def _union(notes: list[tuple[RangeSet, str]]) -> RangeSet:
     if not notes:
         return EMPTY
+    if len(notes) == 1:
+        return notes[0][0]
     return RangeSet(
         np.concatenate([ranges.starts for ranges, _ in notes]), np.concatenate([ranges.ends for ranges, _ in notes])
     )

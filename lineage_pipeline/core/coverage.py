@@ -34,7 +34,7 @@ class Repeats:
 
     def ranges(self) -> RangeSet:
         """All offsets accounted for more than once."""
-        return RangeSet(self.starts, self.ends)
+        return RangeSet(self.starts, self.ends) if self.starts.size else EMPTY
 
     def surplus(self) -> int:
         """Occurrences beyond the first: an offset accounted for three times adds 2."""
@@ -60,7 +60,7 @@ class Windows:
 
     def ranges(self) -> RangeSet:
         """All offsets some inexact window spans."""
-        return RangeSet(self.starts, self.ends)
+        return RangeSet(self.starts, self.ends) if self.starts.size else EMPTY
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import cast
 
 from lineage_pipeline.core.baseline import FROM_LOG_START, Baseline, resolve_baseline
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
@@ -64,8 +65,11 @@ class PartitionDecision:
 
 
 def decide_partition(partition: int, evidence: AuditEvidence) -> PartitionDecision:
-    """The decision about `partition` from everything gathered; no clock, no I/O."""
-    return _Look(partition, evidence).decide()
+    """The decision about `partition` from everything gathered; no clock, no I/O, and made once of the same evidence."""
+    decided = evidence.decided.get(partition)
+    if decided is None:
+        decided = evidence.decided[partition] = _Look(partition, evidence).decide()
+    return cast("PartitionDecision", decided)
 
 
 class _Look:
@@ -88,6 +92,9 @@ class _Look:
         self.end = max(self.index_end, self.high_watermark or 0, *remembered)
         self.tiling = Tiling(OffsetRange(self.baseline.offset, self.end))
         self.short = tuple(short_spans(self.coverage, self.baseline.offset, self.end))
+        seen = [(one, one.partitions[partition]) for one in evidence.memory.observations if partition in one.partitions]
+        self.seen = sorted(seen, key=lambda pair: pair[0].observed_at, reverse=True)
+        self.confirmed = self._confirmed()
         self.unsettled = EMPTY  # claimed by what re-reading showed, but still to be looked at by the next audit
 
     def decide(self) -> PartitionDecision:
@@ -112,7 +119,7 @@ class _Look:
             coverage=self.coverage,
             holes=holes,
             short=self.short,
-            short_suspected=len(self._proven_short(whole)) > len(self._proven_short(self._confirmed())),
+            short_suspected=len(self._proven_short(whole)) > len(self._proven_short(self.confirmed)),
             lake=self.lake,
             copies=tuple(one for one in self.evidence.memory.copies if one.partition == self.partition),
         )
@@ -145,14 +152,14 @@ class _Look:
         if len(windows):
             counted, span = exact_sum(windows.counts), exact_sum(windows.ends - windows.starts)
             text = f"index rows count {counted} records in {span} offsets, so which are there is not known"
-            for short, seen in self._proven_short(self._confirmed()):
+            for short, seen in self._proven_short(self.confirmed):
                 said = f"index rows count {short.count} records where {seen} can be read from the broker: some are lost"
                 self.tiling.claim(RangeSet.of(short.range), "unknown", "inexact-window", said)
             self.tiling.claim(windows.ranges(), "unknown", "inexact-window", text)
 
     def _established(self) -> None:
         """What people accepted, writers declared and re-reading showed."""
-        memory, confirmed = self.evidence.memory, self._confirmed()
+        memory, confirmed = self.evidence.memory, self.confirmed
         for accepted in self._acceptances():
             text = f"accepted by {accepted.author}: {accepted.reason}"
             self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
@@ -226,7 +233,7 @@ class _Look:
                 tiling.claim(tiling.free, "unknown", "unresolved", f"{text}, and the topic holds transactions")
             tiling.claim(tiling.free, "missing", "unresolved", text)
         text = "no index row, seen by two looks; whether records are there was not looked at"
-        tiling.claim(self._confirmed(), "unknown", "unresolved", text)
+        tiling.claim(self.confirmed, "unknown", "unresolved", text)
         settle = evidence.rules.settle
         text = f"no index row, first seen in this audit; a second look {settle:g} s later decides"
         tiling.claim(tiling.free, "pending", "suspected", text)
@@ -264,12 +271,16 @@ class _Look:
         if self.evidence.index.problems:
             return False
         if self.evidence.broker.status != "not-consulted":
-            return bool(self._proven_short(self._confirmed()))
+            return bool(self._proven_short(self.confirmed))
+        if not len(self.coverage.windows):
+            return False
         windows = self.coverage.windows.within(self.baseline.offset, self.end)
         elsewhere = self.coverage.exact.overlaps(windows.starts, windows.ends)
         return bool((windows.counts < windows.ends - windows.starts - elsewhere).any())
 
     def _proven_short(self, confirmed: RangeSet) -> list[tuple[ShortSpan, int]]:
+        if not self.short:
+            return []
         # where the log was cut back, what can be read now may be other records than those that were counted
         whole = RangeSet.of((0, self.high_watermark or 0)).difference(self.truncated)
         spans = [one for one in self.short if not len(RangeSet.of(one.range).difference(whole))]
@@ -288,9 +299,7 @@ class _Look:
     def _observations(self, age: float) -> list[tuple[Observation, ObservedPartition]]:
         """Earlier looks at this partition at least `age` seconds old, newest first."""
         limit: datetime = self.evidence.audited_at - timedelta(seconds=age)
-        known = [one for one in self.evidence.memory.observations if one.observed_at <= limit]
-        known.sort(key=lambda one: one.observed_at, reverse=True)
-        return [(one, one.partitions[self.partition]) for one in known if self.partition in one.partitions]
+        return [pair for pair in self.seen if pair[0].observed_at <= limit]
 
 
 def _shown(moment: datetime) -> str:

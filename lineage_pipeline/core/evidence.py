@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from lineage_pipeline.core.broker_snapshot import BrokerSnapshot
@@ -89,6 +90,8 @@ class AuditEvidence:
     memory: Memory = field(default_factory=Memory)
     readable: Mapping[int, RangeSet] = field(default_factory=dict)
     lake: LakeEvidence = field(default_factory=LakeEvidence)
+    # by partition: what was decided from exactly this evidence; evidence with anything replaced begins without
+    decided: dict[int, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def isolation(self) -> Isolation:
@@ -122,7 +125,7 @@ class AuditEvidence:
             return f"partition {partition} is not among the broker's"
         return f"partition {partition}: {offsets.error}" if offsets.error else None
 
-    @property
+    @cached_property
     def incarnation_problem(self) -> str | None:
         """Why offsets of different incarnations of the topic may be mixed; None when they cannot."""
         if self.memory.incarnation_problem is not None:

@@ -40,10 +40,14 @@ class Fold:
         twice = self.files.keys() & files.keys()
         if twice:
             raise ValueError(f"{min(twice)} was merged before")
+        if not files and not coverage:
+            return self
         return Fold(_joined([self.coverage, coverage]), {**self.files, **files})
 
     def owned(self, owners: Mapping[str, Incarnation]) -> Fold:
         """The same rows, those of writers whose records are known now (by id) given to their incarnation."""
+        if not any(isinstance(one, str) and one in owners for one in self.coverage):
+            return self
         known = [{owners.get(one, one) if isinstance(one, str) else one: rows} for one, rows in self.coverage.items()]
         return Fold(_joined(known), self.files)
 
@@ -72,6 +76,8 @@ def _spanned(one: PartitionCoverage) -> RangeSet:
 
 def joined_coverage(parts: Sequence[PartitionCoverage]) -> PartitionCoverage:
     """The coverage by the rows of all parts, in canonical form: how rows were cut and grouped leaves no trace."""
+    if len(parts) == 1 and not parts[0].repeats.starts.size and not len(parts[0].windows):
+        return parts[0]
     exact, repeats = _depths(parts)
     return PartitionCoverage(
         exact=exact,

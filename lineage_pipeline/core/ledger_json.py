@@ -6,6 +6,7 @@ A line with a field that this version does not know is refused: what a later ver
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
@@ -71,12 +72,13 @@ _ADDED: dict[str, dict[str, Any]] = {
     "lake-looked": {"replayed": {}},
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 def event_line(event: Event) -> str:
     """The event as one line of JSON, without the line's end; equal events give equal lines."""
     name = _NAMES[type(event)]
-    values = {one.name: _codec(name, one.name).write(getattr(event, one.name)) for one in fields(event)}
+    values = {one: codec.write(getattr(event, one)) for one, codec in _FIELDS[name].items()}
     return json.dumps({"event": name, **values}, separators=(",", ":"))
 
 
@@ -89,13 +91,13 @@ def parse_event(line: str) -> Event:
     name = raw.get("event") if isinstance(raw, dict) else None
     if not isinstance(name, str) or name not in _KINDS:
         raise LedgerError(f"event {str(name)[:80]!r} is not known to this version")
-    kind = _KINDS[name]
-    raw = {**_ADDED.get(name, {}), **raw}
-    names = [one.name for one in fields(kind)]
-    if set(raw) != {"event", *names}:
-        raise LedgerError(f"event {name!r} has not exactly the fields {', '.join(names)}")
+    codecs = _FIELDS[name]
+    if name in _ADDED:
+        raw = {**_ADDED[name], **raw}
+    if len(raw) != len(codecs) + 1 or not raw.keys() >= codecs.keys():  # one more is `event` itself
+        raise LedgerError(f"event {name!r} has not exactly the fields {', '.join(codecs)}")
     try:
-        event = kind(**{one: _codec(name, one).read(raw[one]) for one in names})
+        event = _KINDS[name](**{one: codec.read(raw[one]) for one, codec in codecs.items()})
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise LedgerError(f"event {name!r} has a value that cannot be: {str(error)[:120]}") from None
     if isinstance(event, HoleResolved) and event.cause not in CAUSES[event.offset_class]:
@@ -105,12 +107,15 @@ def parse_event(line: str) -> Event:
 
 def time_text(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_time(value: Any) -> datetime:
     """The aware UTC time. Raises ValueError."""
-    return datetime.strptime(_text(value), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    text = _text(value)
+    if _TIME_TEXT.fullmatch(text):  # as time_text writes it: a tenth of what strptime costs
+        return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -173,11 +178,7 @@ def _by_partition(codec: _Codec) -> _Codec:
 
 
 def _read_ranges(value: Any) -> RangeSet:
-    pairs = [(_whole(start), _whole(end)) for start, end in map(_listed, _listed(value))]
-    found = RangeSet.from_pairs(pairs)
-    if [(one.start, one.end) for one in found] != pairs:
-        raise ValueError("ranges are not sorted and apart")
-    return found
+    return RangeSet.in_order([(_whole(start), _whole(end)) for start, end in map(_listed, _listed(value))])
 
 
 def _read_range(value: Any) -> OffsetRange:
@@ -277,7 +278,7 @@ _CODECS: dict[str, _Codec] = {
     ),
     "proven.partitions": _by_partition(_PROVEN),
 }
-
-
-def _codec(kind: str, name: str) -> _Codec:
-    return _CODECS.get(f"{kind}.{name}") or _CODECS[name]
+_FIELDS: dict[str, dict[str, _Codec]] = {
+    name: {one.name: _CODECS.get(f"{name}.{one.name}") or _CODECS[one.name] for one in fields(kind)}
+    for name, kind in _KINDS.items()
+}

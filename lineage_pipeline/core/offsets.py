@@ -5,7 +5,7 @@ A record's offset is at most 2**63 - 2 here, so that the half-open end of a rang
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ Int64Array = npt.NDArray[np.int64]
 MAX_END = 2**63 - 1  # largest half-open end
 MAX_OFFSET = MAX_END - 1  # largest offset of a record
 
+_FEW = 4  # ranges: up to here plain integers cost less than calls into numpy; most sets are that small
 _LOW_BITS = np.int64(0xFFFFFFFF)
 _OUTSIDE = np.zeros(1, dtype=np.bool_)
 
@@ -64,7 +65,10 @@ class RangeSet:
         first, last = as_int64(starts), as_int64(ends)
         if first.shape != last.shape:
             raise ValueError(f"{first.size} starts but {last.size} ends")
-        if first.size and (int(first.min()) < 0 or bool((last < first).any())):
+        if first.size <= _FEW:
+            self._assign(*_as_arrays(_merged_few(zip(first.tolist(), last.tolist(), strict=True))))
+            return
+        if int(first.min()) < 0 or bool((last < first).any()):
             raise ValueError("a range of offsets starts below 0 or ends before it starts")
         self._assign(*_merged(first, last))
 
@@ -77,7 +81,20 @@ class RangeSet:
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> RangeSet:
         """The set of all offsets in the half-open `pairs`; see `coverage.depth_profile` for how often each occurs."""
         listed = list(pairs)
+        if len(listed) <= _FEW and all(type(one) is int for pair in listed for one in pair):
+            return _made(_merged_few(listed)) if listed else EMPTY
         return cls([start for start, _ in listed], [end for _, end in listed])
+
+    @classmethod
+    def in_order(cls, pairs: Sequence[tuple[int, int]]) -> RangeSet:
+        """The set of the half-open `pairs`, which have to be as a set has them.
+
+        Raises ValueError when one is empty or they are not sorted, disjoint and apart, or as `from_pairs` does.
+        """
+        found = cls.from_pairs(pairs)
+        if list(zip(found.starts.tolist(), found.ends.tolist(), strict=True)) != list(pairs):
+            raise ValueError("ranges are not sorted and apart")
+        return found
 
     def union(self, other: RangeSet) -> RangeSet:
         """Offsets in either set."""
@@ -89,6 +106,8 @@ class RangeSet:
         """Offsets in both sets."""
         if not len(self) or not len(other):
             return EMPTY
+        if len(self) <= _FEW and len(other) <= _FEW:
+            return _made(_common(self._pairs(), other._pairs()))
         points = np.unique(np.concatenate((self.starts, self.ends, other.starts, other.ends)))
         return _where(points, self._covers(points) & other._covers(points))
 
@@ -96,6 +115,8 @@ class RangeSet:
         """Offsets in this set and not in the other."""
         if not len(self) or not len(other):
             return self
+        if len(self) <= _FEW and len(other) <= _FEW:
+            return _made(_without(self._pairs(), other._pairs()))
         points = np.unique(np.concatenate((self.starts, self.ends, other.starts, other.ends)))
         return _where(points, self._covers(points) & ~other._covers(points))
 
@@ -105,7 +126,7 @@ class RangeSet:
 
     def clip(self, start: int, end: int) -> RangeSet:
         """Offsets of this set in [start, end); empty when end <= start."""
-        if end <= start:
+        if end <= start or not len(self):
             return EMPTY
         keep = (self.ends > start) & (self.starts < end)
         return _canonical(np.maximum(self.starts[keep], start), np.minimum(self.ends[keep], end))
@@ -117,12 +138,17 @@ class RangeSet:
     @property
     def total(self) -> int:
         """How many offsets are in the set."""
+        if len(self) <= _FEW:
+            return sum(end - start for start, end in self._pairs())
         return exact_sum(self.ends - self.starts)
 
     @property
     def bounds(self) -> OffsetRange | None:
         """The smallest range that holds the whole set; None when it is empty."""
         return OffsetRange(int(self.starts[0]), int(self.ends[-1])) if len(self) else None
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        return list(zip(self.starts.tolist(), self.ends.tolist(), strict=True))
 
     def _assign(self, starts: Int64Array, ends: Int64Array) -> None:
         starts.flags.writeable = False
@@ -193,8 +219,6 @@ def exact_sum(values: Int64Array) -> int:
 
 def _merged(starts: Int64Array, ends: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Sorted, disjoint, non-adjacent ranges of the same offsets."""
-    if starts.size == 1 and ends[0] > starts[0]:
-        return starts.copy(), ends.copy()
     keep = ends > starts
     order = np.argsort(starts[keep], kind="stable")
     first, last = starts[keep][order], np.maximum.accumulate(ends[keep][order])
@@ -204,6 +228,52 @@ def _merged(starts: Int64Array, ends: Int64Array) -> tuple[Int64Array, Int64Arra
     opens[1:] = first[1:] > last[:-1]
     closes = np.append(np.flatnonzero(opens)[1:] - 1, first.size - 1)
     return first[opens], last[closes]
+
+
+def _merged_few(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """As `_merged`. Raises ValueError as the constructor of a set does."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(pairs):
+        if start < 0 or end < start:
+            raise ValueError("a range of offsets starts below 0 or ends before it starts")
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        elif start < end:
+            merged.append((start, end))
+    return merged
+
+
+def _common(ones: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is in both, for sorted, disjoint, non-adjacent ranges, and so are those of the result."""
+    pieces = ((max(one[0], other[0]), min(one[1], other[1])) for one in ones for other in others)
+    return [(start, end) for start, end in pieces if start < end]
+
+
+def _without(ones: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is in the first only, for sorted, disjoint, non-adjacent ranges, and so are those of the result."""
+    left = []
+    for start, end in ones:
+        for first, last in others:
+            if first < end and last > start:
+                if first > start:
+                    left.append((start, first))
+                start = last  # noqa: PLW2901 - what is left of the range begins here
+        if start < end:
+            left.append((start, end))
+    return left
+
+
+def _as_arrays(pairs: list[tuple[int, int]]) -> tuple[Int64Array, Int64Array]:
+    """Starts and ends. Raises ValueError when one is not an int64."""
+    if any(end > MAX_END for _, end in pairs):
+        raise ValueError("an offset does not fit a 64-bit integer")
+    starts, ends = [start for start, _ in pairs], [end for _, end in pairs]
+    return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+
+
+def _made(pairs: list[tuple[int, int]]) -> RangeSet:
+    """The set of ranges that are sorted, disjoint and not adjacent already."""
+    return _canonical(*_as_arrays(pairs))
 
 
 def _where(points: Int64Array, inside: npt.NDArray[np.bool_]) -> RangeSet:

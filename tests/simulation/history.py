@@ -29,6 +29,11 @@ FOLD_KEY = f"kafka_topic={TOPIC}/{FOLD}"
 LEDGER_PREFIX = f"kafka_topic={TOPIC}/_ledger/"
 
 
+def _no_page(_report: AuditReport, _place: str) -> tuple[bytes, str | None]:
+    """A page that is stored as any other but not drawn: histories are about verdicts, and a page costs an eighth."""
+    return b"", None
+
+
 def _without(store: MemoryStore, keys: Iterable[str]) -> None:
     for key in list(keys):
         store.objects.pop(key, None)
@@ -78,7 +83,7 @@ class History:
 
     def request(self, *, full: bool = False, told: ToldBaseline | None = None, broker: bool = True) -> AuditRequest:
         state = AuditState(self.kept, TOPIC, self.world.index)
-        plan = StatePlan(state, full=full, told=told)
+        plan = StatePlan(state, full=full, told=told, draw=_no_page)
         rules = AuditRules(SETTLE, MAX_DELAY, "seeded")
         index = IndexPath(self.world.index, TOPIC)
         if not broker:
