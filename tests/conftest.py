@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,6 +31,13 @@ os.environ.setdefault(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that start the real stack come first: they wait much, so others run beside them, and none is the last."""
     items.sort(key=lambda one: one.get_closest_marker("e2e") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What imports and collection left is looked through for garbage no more, and the rest not after every breath."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

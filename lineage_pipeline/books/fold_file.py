@@ -18,6 +18,7 @@ from lineage_pipeline.core.offsets import Int64Array, RangeSet
 from lineage_pipeline.errors import LedgerError
 
 FORMAT = "lineage-fold/1"
+COMPRESSION = "zstd"
 _RUN, _REPEAT, _WINDOW, _TOTAL, _FILE = range(5)
 _NUMBERS = ("kind", "owner", "partition", "start", "end", "value")  # of a file: value is its size
 _SCHEMA = pa.schema([*((name, pa.int64()) for name in _NUMBERS), ("key", pa.string()), ("etag", pa.string())])
@@ -41,7 +42,7 @@ def fold_bytes(fold: Fold, topic: str) -> bytes:
     about = json.dumps({"format": FORMAT, "topic": topic, "owners": [_owner_json(owner) for owner in owners]})
     buffer = io.BytesIO()
     schema = _SCHEMA.with_metadata({"lineage": about})
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, compression="zstd", write_statistics=False)
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, compression=COMPRESSION, write_statistics=False)
     return buffer.getvalue()
 
 

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 
 from tests.simulation.history import FOLD_KEY, BrokenPromiseError, History
+from tests.simulation.once import read_once
 from tests.simulation.world import MAX_DELAY, SETTLE, World
 
 HARMLESS = {"produced", "deployed", "held-back", "stopped", "partition-added", "file-copied", "recreated"}
@@ -17,6 +18,7 @@ _FAULTS = (
 )
 
 
+@read_once()
 def play(seed: int, steps: int = 14) -> History:
     """The history of this seed. Raises BrokenPromiseError, with the seed, when the auditor said what is not so."""
     dice = random.Random(seed)

@@ -1,4 +1,4 @@
-"""No history of a few hundred makes the auditor say what is not so; `python -m benchmarks.simulate` plays more."""
+"""No history of two thousand makes the auditor say what is not so; `python -m benchmarks.simulate` plays more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lineage_pipeline.remembering import Remembering
 from tests.simulation.history import BrokenPromiseError
 from tests.simulation.play import play
 
-HISTORIES = 400  # half a minute
+HISTORIES = 2_000  # a minute
 # of the long run: an aborted record behind the log's start called lost before anything was indexed; a cut that no
 # auditor could know of; a memory that could not be read; the entry of the quicker of two audits, lost before the
 # next; markers that the log's start had passed before an audit could know of transactions
