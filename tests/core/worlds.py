@@ -300,15 +300,22 @@ def spans(draw: st.DrawFn, highest: int = SPAN) -> tuple[int, int]:
     return start, draw(st.integers(start + 1, min(highest, start + 12)))
 
 
+# strategies are made once: hypothesis looks into each that it has not met before, and that was half of the time
+SPANS = spans()
+AT_MOST_ONE, AT_MOST_TWO = st.lists(SPANS, max_size=1), st.lists(SPANS, max_size=2)
+EDGES = st.sets(st.integers(0, SPAN), min_size=0, max_size=9)
+CHANGES = st.sampled_from(["drop", "double", "add", "swap", "vague"])
+
+
 @st.composite
 def rows(draw: st.DrawFn, inexact: bool = True) -> tuple[Row, ...]:
     """Runs that tile a stretch, then damaged: some dropped, doubled, nested, overlapped, made inexact."""
-    edges = sorted(draw(st.sets(st.integers(0, SPAN), min_size=0, max_size=9)))
+    edges = sorted(draw(EDGES))
     found = [Row(0, a, b) for a, b in pairwise(edges)]
     for _ in range(draw(st.integers(0, 3))):
-        change = draw(st.sampled_from(["drop", "double", "add", "swap", "vague"]))
+        change = draw(CHANGES)
         if change == "add":
-            found.append(Row(0, *draw(spans())))
+            found.append(Row(0, *draw(SPANS)))
         elif found:
             index = draw(st.integers(0, len(found) - 1))
             chosen = found[index]
@@ -324,17 +331,21 @@ def rows(draw: st.DrawFn, inexact: bool = True) -> tuple[Row, ...]:
             elif change == "vague" and inexact:
                 found[index] = replace(chosen, count=draw(st.integers(1, 2 * (chosen.end - chosen.start))))
     counted = [replace(one, quarantined=draw(st.integers(0, 1))) for one in found]
-    others = [Row(1, a, b) for a, b in draw(st.lists(spans(), max_size=2))]
+    others = [Row(1, a, b) for a, b in draw(AT_MOST_TWO)]
     return tuple(draw(st.permutations([*counted, *others])))
 
 
 HOLES = st.just(frozenset(range(SPAN))) | st.frozensets(st.integers(0, SPAN - 1), max_size=25)
 
 
+COMMITTED = st.none() | st.integers(0, SPAN)
+AGES = st.sampled_from([0, SETTLE - 1, SETTLE, MAX_DELAY - 1, MAX_DELAY, 5000])
+
+
 @st.composite
 def seen(draw: st.DrawFn) -> Seen:
-    committed = draw(st.none() | st.integers(0, SPAN))
-    age = draw(st.sampled_from([0, SETTLE - 1, SETTLE, MAX_DELAY - 1, MAX_DELAY, 5000]))
+    committed = draw(COMMITTED)
+    age = draw(AGES)
     return Seen(age, committed, draw(st.integers(0, SPAN)), draw(HOLES))
 
 
@@ -347,23 +358,32 @@ CAUSES = [
 ]
 
 
+LOGS = st.none() | st.tuples(*[st.integers(0, SPAN + 5)] * 3).map(lambda three: tuple(sorted(three)))
+SEEN = st.lists(seen(), max_size=3, unique_by=lambda one: one.age)
+ROWS = rows()
+STARTS = st.none() | st.integers(0, 6)
+RESOLVED = st.lists(st.tuples(SPANS, st.sampled_from(CAUSES)).map(lambda two: (*two[0], *two[1])), max_size=2)
+NEWEST = st.sampled_from([0, MAX_DELAY, MAX_DELAY + 1])
+BASES = st.sampled_from([0, 2**31 - 10, MAX_END - SPAN - 5])
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    log = draw(st.none() | st.tuples(*[st.integers(0, SPAN + 5)] * 3).map(lambda three: tuple(sorted(three))))
-    observations = draw(st.lists(seen(), max_size=3, unique_by=lambda one: one.age))
+    log = draw(LOGS)
+    observations = draw(SEEN)
     return World(
-        rows=draw(rows()),
-        start=draw(st.none() | st.integers(0, 6)),
+        rows=draw(ROWS),
+        start=draw(STARTS),
         log=log,  # type: ignore[arg-type]
         broker_down=draw(st.integers(0, 9)) == 0,
         refused=draw(st.integers(0, 5)) == 0,
         transactional=draw(st.integers(0, 5)) == 0,
         read_committed=draw(st.booleans()),
         seen=tuple(observations),
-        accepted=tuple(draw(st.lists(spans(), max_size=1))),
-        skipped=tuple(draw(st.lists(spans(), max_size=1))),
-        resolved=tuple((*draw(spans()), *cause) for cause in draw(st.lists(st.sampled_from(CAUSES), max_size=2))),
-        newest_age=draw(st.sampled_from([0, MAX_DELAY, MAX_DELAY + 1])),
+        accepted=tuple(draw(AT_MOST_ONE)),
+        skipped=tuple(draw(AT_MOST_ONE)),
+        resolved=tuple(draw(RESOLVED)),
+        newest_age=draw(NEWEST),
         readable=draw(HOLES),
-        base=draw(st.sampled_from([0, 2**31 - 10, MAX_END - SPAN - 5])),
+        base=draw(BASES),
     )
