@@ -42,7 +42,9 @@ def fold_bytes(fold: Fold, topic: str) -> bytes:
     about = json.dumps({"format": FORMAT, "topic": topic, "owners": [_owner_json(owner) for owner in owners]})
     buffer = io.BytesIO()
     schema = _SCHEMA.with_metadata({"lineage": about})
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, compression=COMPRESSION, write_statistics=False)
+    pq.write_table(
+        pa.Table.from_arrays(columns, schema=schema), buffer, compression=COMPRESSION, write_statistics=False
+    )
     return buffer.getvalue()
 
 
