@@ -236,6 +236,20 @@ def test_long_work_is_shown_at_a_terminal_and_nowhere_else(tmp_path: Path) -> No
     assert run(*words[3:], cwd=tmp_path, **lake(tmp_path)).stderr == ""
 
 
+def test_audits_that_remember_do_not_import_pandas(tmp_path: Path) -> None:
+    environ = {"PYTHONPROFILEIMPORTTIME": "1", "AUDIT_PATH": str(tmp_path / "audit"), **lake(tmp_path)}
+    for number in range(2):  # the second reads what the first has stored
+        content = parquet([rows(0, 10 * number, 10 * number + 10)])
+        put(tmp_path / "offset-index", day("lineage-input", f"p{number}"), content)
+        done = run("audit", "--books", "index", cwd=tmp_path, **environ)
+        assert done.returncode == 0, done.stderr
+        assert list((tmp_path / "audit").rglob("_fold.parquet"))
+        lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+        imported = {line.rpartition("|")[2].strip() for line in lines}
+        assert {"pyarrow.parquet", "lineage_pipeline.books.fold_file"} <= imported
+        assert "pandas" not in imported
+
+
 def test_sql_says_which_tables_have_no_files(tmp_path: Path) -> None:
     done = run("sql", "SELECT count(*) AS n FROM data", "--json", cwd=tmp_path, **lake(tmp_path))
     assert done.returncode == 0, done.stderr

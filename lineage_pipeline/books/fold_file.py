@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lineage_pipeline.books.arrow_columns import int64_array, int64_values, string_array
 from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, Windows
 from lineage_pipeline.core.fold import Fold, MergedFile, Owner, owner_key
 from lineage_pipeline.core.ledger_events import Incarnation
@@ -36,9 +37,9 @@ def fold_bytes(fold: Fold, topic: str) -> bytes:
     table = np.concatenate([*numbers, files])
     table = table[np.lexsort(tuple(table[:, column] for column in (3, 2, 1, 0)))]  # stable: files stay ordered by key
     nothing: list[str | None] = [None] * (len(table) - len(keys))
-    columns = [pa.array(table[:, index]) for index in range(len(_NUMBERS))]
-    columns.append(pa.array([*nothing, *keys], pa.string()))
-    columns.append(pa.array([*nothing, *(fold.files[key].etag for key in keys)], pa.string()))
+    columns = [int64_array(table[:, index]) for index in range(len(_NUMBERS))]
+    columns.append(string_array([*nothing, *keys]))
+    columns.append(string_array([*nothing, *(fold.files[key].etag for key in keys)]))
     about = json.dumps({"format": FORMAT, "topic": topic, "owners": [_owner_json(owner) for owner in owners]})
     buffer = io.BytesIO()
     schema = _SCHEMA.with_metadata({"lineage": about})
@@ -58,7 +59,7 @@ def parse_fold(data: bytes, topic: str) -> Fold:
             text = f"the fold has the format {about['format']!r} and is of topic {about['topic']!r}"
             raise LedgerError(f"{text}, this version reads {FORMAT!r} and wants {topic!r}")
         owners = [_owner(one) for one in about["owners"]]
-        numbers = np.stack([table[name].to_numpy() for name in _NUMBERS], axis=1)
+        numbers = np.stack([int64_values(table[name]) for name in _NUMBERS], axis=1)
         files = table.slice(int(np.searchsorted(numbers[:, 0], _FILE)))
         columns = (files[name].to_pylist() for name in ("key", "value", "etag"))
         merged = {key: MergedFile(size, etag) for key, size, etag in zip(*columns, strict=True)}
