@@ -26,6 +26,7 @@ from tests.books.index_files import put
 from tests.books.lake_tables import data_file, hour, span
 from tests.lineage_dagster.lake import Lake
 from tests.lineage_dagster.pages import CHROMIUM, chromium, look
+from tests.lineage_dagster.switched_off import switch_off
 
 pytestmark = pytest.mark.e2e
 
@@ -41,6 +42,7 @@ _CHECKS = """query Checks($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $
 _PAGE = """query Page($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode {
   assetMaterializations(limit: 1) { metadataEntries { label ... on TableMetadataEntry { table { records } }
     ... on MarkdownMetadataEntry { mdStr } } } } } }"""
+_TAGS = "query Tags { runsOrError { ... on Runs { results { tags { key value } } } } }"
 _TIMES = "query Times($run: ID!) { runOrError(runId: $run) { ... on Run { startTime endTime } } }"
 
 
@@ -51,7 +53,10 @@ def _process(directory: Path) -> DagsterProcess:
 
 @pytest.fixture(scope="module")
 def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterProcess]:
-    """A running Dagster: payments lost and doubled records, orders-v1 did not, returns never wrote; all are audited."""
+    """A running Dagster: payments lost and doubled records, orders-v1 did not, returns never wrote; all are audited.
+
+    On request only: the index sensor is off, it would audit each of them beside (tests/e2e/test_alerts.py has it).
+    """
     directory = tmp_path_factory.mktemp("dagster")
     lake, process = Lake(directory), _process(directory)
     whole = [(number, 0, 9_000 + 13 * number) for number in range(10)]
@@ -64,10 +69,13 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterProcess
     owned = {"payments": ["team:payments"], "orders-v1": ["team:shop"], "returns": ["team:shop"]}
     topics = [{"name": name, "owners": owners, "audit": SELDOM} for name, owners in owned.items()]
     lake.settings(*topics, alerts={"reports_url": "https://reports.example.org"})
+    switch_off(directory / "home", "index_files")
     with process:
         assert process.wait(process.launch_job("audit_topics")) == "FAILURE"  # a blocking check failed
         assert process.wait(process.launch_job(SUMMARY_JOB)) == "SUCCESS"
         yield process
+        causes = {tag["value"] for run in process._ask(_TAGS, {})["runsOrError"]["results"] for tag in run["tags"]}
+        assert "index files" not in causes
         assert process.process is not None
         main = psutil.Process(process.process.pid)
         started = [main.pid, *(one.pid for one in main.children(recursive=True))]
