@@ -22,7 +22,8 @@ from lineage_dagster.messages import Message, digest, message
 from lineage_dagster.sightings import is_overdue, sighting, unless_overdue
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.errors import AlertError
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 MAX_SINGLE = 3  # more notices at once become one message
 _KEY = "lineage/incidents/{}"  # of each channel, in the instance's key-value store

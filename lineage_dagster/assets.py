@@ -15,7 +15,7 @@ from lineage_dagster.metadata import asset_metadata, check_metadata
 from lineage_dagster.outcome import AuditOutcome
 from lineage_dagster.table_columns import table_schema
 from lineage_pipeline.core.overdue import overdue_after
-from lineage_pipeline.settings import TopicSettings
+from lineage_pipeline.topic_settings import TopicSettings
 
 
 class AuditConfig(dg.Config):

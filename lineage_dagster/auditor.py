@@ -21,7 +21,8 @@ from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.report import FORMAT
 from lineage_pipeline.errors import LineageError, StoreError, UsageError
 from lineage_pipeline.remembering import LATEST, PAGE
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 logger = logging.getLogger(__name__)
 LONGEST_WAIT_SECONDS = 60.0

@@ -20,7 +20,8 @@ from lineage_dagster.metadata import FEW_RANGE_COLUMNS, exact, ranges_table
 from lineage_dagster.outcome import AuditOutcome
 from lineage_pipeline.core.overdue import overdue_after
 from lineage_pipeline.lake_request import has_data
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 LAKE_JOB = "audit_lake_files"
 LOOK_AGAIN = "look_again_at"

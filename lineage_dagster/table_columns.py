@@ -7,7 +7,7 @@ import dagster as dg
 from lineage_pipeline.books.schema_file import topic_schema
 from lineage_pipeline.core.column_listing import listed_columns
 from lineage_pipeline.errors import LineageError
-from lineage_pipeline.settings import TopicSettings
+from lineage_pipeline.topic_settings import TopicSettings
 
 
 def table_schema(topic: TopicSettings) -> dg.TableSchema | None:

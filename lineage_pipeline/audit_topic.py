@@ -31,7 +31,8 @@ from lineage_pipeline.lake_request import lake_book
 from lineage_pipeline.lake_retention import by_retention
 from lineage_pipeline.reading_again import Rereading
 from lineage_pipeline.remembering import LATEST, Remembering, StatePlan
-from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
+from lineage_pipeline.settings import DEFAULT_LAKE, Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 BOOKS = ("index", "broker", "lake")
 Clock = Callable[[], datetime]

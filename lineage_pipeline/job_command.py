@@ -25,7 +25,8 @@ from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import check_python, find_java
 from lineage_pipeline.local.state_lock import StateLock
 from lineage_pipeline.render_columns import render_columns
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 _INTERRUPTED = 130  # what the command says when a second signal ends it
 _COULD_NOT_RUN = 4

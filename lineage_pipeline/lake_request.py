@@ -11,7 +11,8 @@ from lineage_pipeline.books.replay_log import ReplayLog
 from lineage_pipeline.books.shared_places import is_shared
 from lineage_pipeline.core.lake_layout import Columns, LakeLayout, PathTemplate, Rival
 from lineage_pipeline.core.lake_manifest import LakeTable
-from lineage_pipeline.settings import DEFAULT_LAKE, Settings, TopicSettings
+from lineage_pipeline.settings import DEFAULT_LAKE, Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 _OURS = f"{TOPIC_DIRECTORY}{{topic}}/**"  # where files of a topic without a template are
 

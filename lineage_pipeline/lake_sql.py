@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.dedup_sql import DEDUPLICATED, OPEN_QUERY, deduplicated_query
 from lineage_pipeline.errors import StoreError, UsageError
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 # What a view without any file looks like; a data table's own fields are unknown then.
 _EMPTY = {

@@ -18,7 +18,8 @@ from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
 from lineage_pipeline.errors import UsageError
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 
 @click.command("accept")

@@ -16,7 +16,8 @@ from lineage_pipeline.lake_request import has_data
 from lineage_pipeline.locate import Location, Locator
 from lineage_pipeline.locate_range import Span, first_record_from, locate_range, not_found_from
 from lineage_pipeline.render_progress import looking_at_files
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 _TOLD = 40
 

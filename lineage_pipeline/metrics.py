@@ -24,7 +24,8 @@ from lineage_pipeline.core.overdue import counts_no_more, overdue_after
 from lineage_pipeline.core.report import FORMAT
 from lineage_pipeline.errors import LineageError, StoreError
 from lineage_pipeline.remembering import LATEST
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 UNKNOWN = "unknown"
 _AT_ONCE = 8  # reports read at a time

@@ -32,7 +32,8 @@ from lineage_pipeline.quarantine import QuarantineRequest, list_quarantine
 from lineage_pipeline.quarantine_plan import ReplayRequest, prepare
 from lineage_pipeline.render_quarantine import render_listing, render_plan, render_replayed, render_replays, replay_json
 from lineage_pipeline.replay_quarantine import Done, execute
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 from lineage_pipeline.written_schemas import written_schemas
 
 _WIDTH_WITHOUT_TERMINAL = 160

@@ -32,7 +32,8 @@ from lineage_pipeline.render_repair import render_history, render_outcome, rende
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake
 from lineage_pipeline.replay import Progress as Tell
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 from lineage_pipeline.written_schemas import written_schemas
 
 _WIDTH_WITHOUT_TERMINAL = 160

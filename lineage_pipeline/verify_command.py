@@ -25,7 +25,8 @@ from lineage_pipeline.core.value_comparison import Window
 from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.lake_settings import LakeFiles
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 from lineage_pipeline.verify import keep, verify_range, verify_sample
 from lineage_pipeline.verify_scene import Progress as Tell
 from lineage_pipeline.verify_scene import VerifyRequest

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from lineage_pipeline.books.schema_registry import ConfluentRegistry
 from lineage_pipeline.books.writer_schemas import WriterSchemas
 from lineage_pipeline.core.avro_confluent import FetchSchema
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 
 def written_schemas(settings: Settings, topic: TopicSettings, environ: Mapping[str, str]) -> FetchSchema | None:

@@ -45,18 +45,20 @@ LAYERS = {
         "lineage_pipeline.errors",
         "lineage_pipeline.books",
         "lineage_pipeline.settings",
+        "lineage_pipeline.topic_settings",
         "lineage_pipeline.registry_settings",
         "lineage_pipeline.flink",
     ),
     "lineage_pipeline/settings.py": (
         "lineage_pipeline.errors",
         "lineage_pipeline.lake_settings",
-        "lineage_pipeline.record_settings",
+        "lineage_pipeline.topic_settings",
         "lineage_pipeline.registry_settings",
         "lineage_pipeline.secret_reference",
         "lineage_pipeline.settings_file",
         "lineage_pipeline.settings_problem",
     ),
+    "lineage_pipeline/topic_settings.py": ("lineage_pipeline.lake_settings", "lineage_pipeline.record_settings"),
     "lineage_pipeline/errors.py": (),
 }
 USE_CASES = ("audit_topic", "locate", "lake_sql", "metrics")

@@ -53,7 +53,8 @@ _PASSED = frozenset(
 )
 _FOREIGN = (BaseError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError, ValueError)
 _DENIED = (PermissionDeniedError, UnauthenticatedError, PermissionError, botocore.exceptions.NoCredentialsError)
-_REFUSED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "NoCredentials", "403")
+_REFUSED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "NoCredentials")
+_REFUSED_STATUS = ("403 Forbidden", "(403)")  # not the digits alone: ids of requests have them too
 _MESSAGE_LENGTH = 300  # of a foreign error's text: enough to act on
 _IN_FLIGHT = 32  # measured: 1,000 objects at 20 ms each in 0.9 s
 _MAKING = threading.Lock()  # many threads ask for the first client at once
@@ -209,10 +210,10 @@ class S3ObjectStore:
         for secret in self._secrets:
             text = text.replace(secret, "***") if secret else text
         remedy = "check path, endpoint and network"
-        if isinstance(error, _DENIED) or any(word in text for word in _REFUSED):
-            remedy = "check the AWS credentials and their rights"
-        elif isinstance(error, NotFoundError | FileNotFoundError):
+        if isinstance(error, NotFoundError | FileNotFoundError):
             remedy = "it is not there: check bucket and path"
+        elif isinstance(error, _DENIED) or any(word in text for word in (*_REFUSED, *_REFUSED_STATUS)):
+            remedy = "check the AWS credentials and their rights"
         elif "NoSuchBucket" in text:
             remedy = f"the bucket {self._bucket} does not exist: check its name, or create it"
         return StoreError(f"{where}{at} cannot be {verb}: {remedy} ({text[:_MESSAGE_LENGTH]})")

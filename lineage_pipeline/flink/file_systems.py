@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 _SCHEMES = frozenset({"s3", "s3a"})
 PLUGIN = "s3-fs-hadoop"

@@ -35,7 +35,8 @@ from lineage_pipeline.flink.plan import compile_plan, plan_for, plan_hash
 from lineage_pipeline.flink.registry_check import check_registry
 from lineage_pipeline.flink.start import TopicStores, prepare_start
 from lineage_pipeline.flink.worker_environment import hide_secrets
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 if TYPE_CHECKING:
     from pyflink.common.job_client import JobClient

@@ -11,7 +11,8 @@ from lineage_pipeline.flink.environment import DEFAULT_STATE_TTL_SECONDS, JobCon
 from lineage_pipeline.flink.file_systems import s3_options
 from lineage_pipeline.flink.kafka_options import key_options, source_options
 from lineage_pipeline.flink.tables import JobTables
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from lineage_pipeline.core.job_start import (
 )
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.errors import BrokerError, StartRefusedError
-from lineage_pipeline.settings import Settings, TopicSettings
+from lineage_pipeline.settings import Settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 
 @dataclass(frozen=True)

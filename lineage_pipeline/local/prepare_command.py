@@ -13,7 +13,8 @@ import click
 
 from lineage_pipeline.errors import BrokerError, StoreError
 from lineage_pipeline.local.topics import cluster_id_of, create_topic, partition_count
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 _PAUSE_SECONDS = 0.5
 _THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}

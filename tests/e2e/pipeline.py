@@ -24,7 +24,8 @@ from lineage_pipeline.local.ports import free_ports
 from lineage_pipeline.local.producer import ProduceResult, ProducerPlan, produce
 from lineage_pipeline.local.s3_server import BUCKET, S3Server
 from lineage_pipeline.local.topics import create_topic, partition_count
-from lineage_pipeline.settings import Settings, TopicSettings, load_settings
+from lineage_pipeline.settings import Settings, load_settings
+from lineage_pipeline.topic_settings import TopicSettings
 
 # How long a wait may take before the test fails; generous, since a slow machine is no defect.
 PATIENCE_SECONDS = 120.0
