@@ -17,7 +17,7 @@ from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 from lineage_pipeline.core.report import AuditReport
 from tests.core.worlds import NOW, SPAN, Row, World, evidence_of, oracle, rows, spans, worlds
 
-MANY = settings(max_examples=500, deadline=None)
+MANY = settings(max_examples=300, deadline=None)
 SOME = settings(max_examples=120, deadline=None)
 
 

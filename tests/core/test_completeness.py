@@ -56,7 +56,7 @@ def gathered(at: datetime, end: int, step: Step, state: LedgerState) -> AuditEvi
     return replace(evidence, broker=BrokerEvidence("read", BrokerSnapshot(CLUSTER, TOPIC_ID, {0: offsets})))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(steps)
 def test_the_time_of_the_mark_is_the_last_look_at_which_the_log_held_nothing_above_it(listed: list[Step]) -> None:
     # a look that could not see where the log ended says nothing

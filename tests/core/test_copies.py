@@ -29,7 +29,7 @@ def traced(written: list[Run], wanted: tuple[WrittenTwice, ...]) -> tuple[Writte
     return tracing.found()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(runs, max_size=8))
 def test_every_repeated_offset_gets_exactly_the_writers_of_its_range(written: list[Run]) -> None:
     wanted = untraced(coverage_of(written), (), 100)

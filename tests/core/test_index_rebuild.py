@@ -63,7 +63,7 @@ def written(done: Rebuild) -> Counter[tuple[int, int]]:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(objects, offsets)
 def test_rows_are_written_for_what_objects_hold_and_no_row_covers(
     found: list[tuple[str, float, Offsets]], indexed: Offsets
@@ -86,7 +86,7 @@ def test_rows_are_written_for_what_objects_hold_and_no_row_covers(
     assert rebuild(manifest, index, RebuildRules(before=NOW - DAY / 2 + 1, tail=True)) == done
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(objects, offsets)
 def test_without_tail_nothing_is_written_behind_the_last_row_of_a_partition(
     found: list[tuple[str, float, Offsets]], indexed: Offsets

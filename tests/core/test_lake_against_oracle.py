@@ -249,7 +249,7 @@ def judged(report: AuditReport) -> dict[int, tuple[str, str | None]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(histories())
 def test_every_offset_of_every_audit_is_what_the_oracle_says(history: History) -> None:
     index, claimed, steps = history

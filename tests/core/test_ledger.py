@@ -113,7 +113,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
 reached = st.builds(Reached, st.integers(0, 9), ends, ends, by_partition, st.booleans(), st.booleans())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(facts | reached)
 def test_an_event_is_one_line_and_comes_back_as_it_was(event: Event) -> None:
     line = event_line(event)
@@ -144,7 +144,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(facts | reached, st.data())
 def test_a_line_with_any_other_value_is_refused_or_says_exactly_that_value(event: Event, data: st.DataObject) -> None:
     raw = json.loads(event_line(event))
@@ -247,7 +247,7 @@ def unthinned(state: LedgerState) -> LedgerState:
     return replace(state, looks=(), lake_looks=())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(facts, max_size=12))
 def test_a_checkpoint_says_what_all_events_before_it_said(events: list[Event]) -> None:
     state = replay(events)
@@ -261,7 +261,7 @@ def test_a_checkpoint_says_what_all_events_before_it_said(events: list[Event]) -
         assert again.looks[-1].finished_at == max(one.finished_at for one in state.looks)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60))
 def test_frequent_audits_never_push_out_the_look_that_counts(gaps: list[int]) -> None:
     """At every moment some kept look is old enough if some look ever was, and not much older than need be."""
@@ -282,7 +282,7 @@ def test_frequent_audits_never_push_out_the_look_that_counts(gaps: list[int]) ->
     assert kept[-1] is all_looks[-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=40))
 def test_of_looks_at_the_lake_the_newest_and_the_one_that_counts_stay(gaps: list[int]) -> None:
     at, state, all_looks = NOW, LedgerState(), []

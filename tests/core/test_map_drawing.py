@@ -13,7 +13,7 @@ from lineage_pipeline.core.offsets import MAX_END
 from tests.core.worlds import Row, World, evidence_of, oracle, worlds
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds(), st.integers(1, 60))
 def test_each_strip_shows_the_worst_class_of_its_offsets(world: World, cells: int) -> None:
     rows = draw(audit(evidence_of(world)).partitions, cells, 10**6)

@@ -166,7 +166,7 @@ def _nested_json(name: str, value: Any) -> Any:
     return value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     plain=st.lists(st.fixed_dictionaries(PLAIN), min_size=1, max_size=3),
     decimals=st.fixed_dictionaries({name: _unscaled(precision) for name, (precision, _) in DECIMALS.items()}),
