@@ -198,7 +198,8 @@ class RepairWorld:
     def rows(self, table: str) -> list[dict[str, Any]]:
         store = self.stores[table]
         keys = sorted(info.key for info in store.list())
-        found = [pq.read_table(io.BytesIO(store.objects[key][0]), partitioning=None).to_pylist() for key in keys]
+        files = [pq.ParquetFile(io.BytesIO(store.objects[key][0])) for key in keys]
+        found = [file.read(use_threads=False).to_pylist() for file in files]
         return [row for rows in found for row in rows]
 
     def places(self) -> Counter[tuple[int, int]]:

@@ -246,21 +246,21 @@ def test_a_file_that_comes_back_heals(lake: Lake) -> None:
 
 
 def test_only_new_files_are_read_and_only_open_days_listed(lake: Lake) -> None:
-    for number in range(1500):
+    for number in range(1050):
         lake.rows(run(0, 10 * number, 10 * number + 10), dt="2026-11-01")
-    lake.rows(run(0, 15000, 15010), dt="2026-11-22")
+    lake.rows(run(0, 10500, 10510), dt="2026-11-22")
     lake.audit(broker=False)
-    assert len([key for key in lake.index.fetched if key.startswith("kafka_topic")]) == 1501
-    new = lake.rows(run(0, 15010, 15020))
+    assert len([key for key in lake.index.fetched if key.startswith("kafka_topic")]) == 1051
+    new = lake.rows(run(0, 10510, 10520))
     lake.index.fetched.clear()
     lake.index.requests.clear()
     assert lake.audit(broker=False).verdict == "complete"
     assert [key for key in lake.index.fetched if key.startswith("kafka_topic")] == [new]
-    # four open days and the deployment records, one request each: 1,500 files of closed days cost nothing
+    # four open days and the deployment records, one request each: 1,050 files of closed days cost nothing
     assert lake.index.requests["pages"] == 5
     lake.index.requests.clear()
     assert lake.audit(broker=False, full=True).verdict == "complete"
-    assert lake.index.requests["pages"] == 3  # 1,502 files, and the records
+    assert lake.index.requests["pages"] == 3  # 1,052 files, and the records
 
 
 def test_a_rebuild_gives_the_same_bytes(lake: Lake) -> None:

@@ -62,6 +62,9 @@ class Tile:
 
     def told(self) -> Iterator[tuple[OffsetRange, str]]:
         """Each range, in order, with the sentences about it."""
+        if len(self.notes) == 1:
+            yield from ((one, self.notes[0][1]) for one in self.ranges)
+            return
         pieces = sorted(((one, text) for ranges, text in self.notes for one in ranges), key=lambda piece: piece[0])
         position = 0
         for one in self.ranges:
