@@ -19,7 +19,7 @@ from tests.protobuf_messages import OLD, SHOP
 # Mutated payloads, and how many of them at least are decoded or are refused, and for how many reasons at least. Those
 # of avro-confluent are in its own file.
 ROUNDS = {
-    "avro": (30_000, 20, 8),
+    "avro": (15_000, 20, 8),
     "json by avro": (15_000, 100, 8),
     "json": (15_000, 20, 8),
     "protobuf": (6_000, 20, 5),

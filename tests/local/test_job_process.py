@@ -48,7 +48,7 @@ class _Running(BaseHTTPRequestHandler):
 @pytest.fixture
 def cluster_url() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Running) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
