@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 ARGS ?=
 # Many tests wait for a checkpoint or a JVM, so more files at a time than cores; those of one file follow one another.
 WORKERS ?= 3
-# Hundreds of processes are started by the tests: without it each compiles again whatever it imports.
+# Hundreds of processes are started by the tests: each would compile again what was changed since the setup.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: audit-deps compose-test help setup demo test lint type fmt bench check lock

@@ -40,6 +40,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """At the interpreter's end everything is let go again: nanobind reports what is not as leaked."""
+    gc.unfreeze()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With LINEAGE_NO_SKIPS set, as CI does, a run that skipped a test has failed: nobody looked there."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
