@@ -40,6 +40,8 @@ def test_sets_of_ranges_behave_as_sets_of_offsets(a: list, b: list, base: int) -
     assert offsets_in(left.intersection(right)) == plain_left & plain_right
     assert offsets_in(left.difference(right)) == plain_left - plain_right
     assert (left == right) == (plain_left == plain_right)
+    for made in (left.union(right), left.intersection(right), left.difference(right)):
+        assert made == RangeSet.from_pairs((offset, offset + 1) for offset in offsets_in(made))
     whole = OffsetRange(base + 5, base + 30)
     assert offsets_in(left.complement(whole)) == set(range(whole.start, whole.end)) - plain_left
     assert offsets_in(left.clip(whole.start, whole.end)) == plain_left & set(range(whole.start, whole.end))
@@ -68,6 +70,18 @@ def test_the_largest_set_is_counted_exactly() -> None:
     assert RangeSet.of((MAX_END - 1, MAX_END)).complement(OffsetRange(0, MAX_END)) == RangeSet.of((0, MAX_END - 1))
     assert MAX_END - 1 in everything
     assert MAX_END not in everything
+
+
+@pytest.mark.parametrize("pairs", [[(0, 2**63)], [(-1, 3)], [(3, 2)], [(0, 2**63)] * 9, [(5, 2.5)], [(True, 3)]])
+def test_a_set_is_never_made_of_what_are_no_ranges(pairs: list) -> None:
+    with pytest.raises(ValueError, match=r"range|fit|integers"):
+        RangeSet.from_pairs(pairs)
+
+
+@pytest.mark.parametrize("pairs", [[(3, 3)], [(5, 6), (3, 4)], [(3, 5), (4, 7)], [(3, 5), (5, 7)]])
+def test_a_set_in_order_is_written_in_one_way_only(pairs: list) -> None:
+    with pytest.raises(ValueError, match="sorted"):
+        RangeSet.in_order(pairs)
 
 
 def test_sums_of_many_large_lengths_do_not_overflow() -> None:
