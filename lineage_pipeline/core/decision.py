@@ -19,7 +19,7 @@ from lineage_pipeline.core.coverage import PartitionCoverage, Repeats, deepest
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.lake_claims import claim_absent, claim_unindexed
 from lineage_pipeline.core.lake_comparison import PartitionLake
-from lineage_pipeline.core.memory import Acceptance, Observation, ObservedPartition
+from lineage_pipeline.core.memory import Acceptance, Observation, ObservedPartition, Resolution
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet, exact_sum
 from lineage_pipeline.core.short_windows import ShortSpan, proven_short, short_spans
 
@@ -165,20 +165,25 @@ class _Look:
             self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
         due = RangeSet.of(self.tiling.whole) if self.offsets is None else confirmed.union(self.vanished)
         self.unsettled = claim_unindexed(self.tiling, self.evidence, self.partition, due, self.vanished)
+        # where no record ever was, no index row can have vanished
+        self._claim_resolutions([one for one in memory.resolutions if one.offset_class == "explained"])
         text = "they were indexed, but their index file vanished or changed, and no other file covers them"
         self.tiling.claim(self.vanished, "unknown", "index-vanished", text)
         for deployment in self.evidence.index.deployments:
             for skipped in deployment.skipped.get(self.partition, ()):
                 text = f"writer {deployment.writer} went on behind them, since retention had removed them"
                 self.tiling.claim(RangeSet.of(skipped), "missing", "expired", text)
-        mine = [one for one in memory.resolutions if one.partition == self.partition]
+        self._claim_resolutions([one for one in memory.resolutions if one.offset_class != "explained"])
+
+    def _claim_resolutions(self, resolutions: list[Resolution]) -> None:
+        mine = [one for one in resolutions if one.partition == self.partition]
         # neighbours that say the same are one claim: a transactional topic has thousands of markers
         for (offset_class, cause, text), group in groupby(
             mine, lambda one: (one.offset_class, one.cause, one.evidence)
         ):
             ranges = RangeSet.of(*(one.range for one in group))
             # a loss needs a second look, since a listing is no snapshot; an explanation does not
-            held = ranges.intersection(confirmed) if offset_class in {"missing", "damaged"} else ranges
+            held = ranges.intersection(self.confirmed) if offset_class in {"missing", "damaged"} else ranges
             claimed = self.tiling.claim(held, offset_class, cause, text)
             if offset_class != "explained":
                 self.unsettled = self.unsettled.union(claimed)

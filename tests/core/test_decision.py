@@ -14,7 +14,7 @@ from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffse
 from lineage_pipeline.core.classes import Tiling, worst
 from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, IndexEvidence, LakeEvidence
 from lineage_pipeline.core.lake_comparison import Doubt
-from lineage_pipeline.core.memory import Comparison, Memory
+from lineage_pipeline.core.memory import Comparison, Memory, Resolution
 from lineage_pipeline.core.offsets import OffsetRange, RangeSet
 from tests.core.worlds import CLUSTER, MAX_DELAY, NOW, SETTLE, TOPIC_ID, Row, Seen, World, evidence_of
 
@@ -49,6 +49,17 @@ def test_a_hole_seen_for_the_first_time_is_only_suspected() -> None:
     report = report_of(World(rows=HOLE, log=(0, 20, 20)))
     assert report["verdict"] == "undetermined"
     assert kinds(report) == {("pending", "suspected", 10, 12)}
+
+
+def test_no_index_row_can_have_vanished_where_no_record_ever_was() -> None:
+    world = evidence_of(World(rows=(Row(0, 0, 4), Row(0, 5, 10), Row(0, 12, 20)), log=(0, 20, 20)))
+    marker = Resolution(0, OffsetRange(4, 5), "explained", "control-marker", "a marker")
+    lost = Resolution(0, OffsetRange(10, 12), "missing", "repairable", "2 records")
+    memory = replace(world.memory, vanished={0: RangeSet.of((0, 12))}, resolutions=(marker, lost))
+    assert kinds(audit(replace(world, memory=memory)).to_json()) == {
+        ("explained", "control-marker", 4, 5),
+        ("unknown", "index-vanished", 10, 12),
+    }
 
 
 def test_a_hole_confirmed_by_a_second_look_is_unresolved_until_it_is_read_again() -> None:
