@@ -104,12 +104,14 @@ def _overlap(one: OffsetRange, other: OffsetRange) -> bool:
 def stored_watermark(state: AuditState, name: str) -> Mapping[str, Any]:
     """The object that the newest audit stored.
 
-    Raises LedgerError when the topic was never audited, StoreError when the object is gone or not of this version.
+    Raises LedgerError when the topic was never audited, StoreError when the object cannot be read, is gone or not of
+    this version.
     """
     try:
         found = state.get_json(name)
     except StoreError:
-        if state.read().head is None:
+        known = state.read()
+        if known.head is None and not known.problems:  # a memory that is lost or out of reach is no first audit
             raise _never_audited(state) from None
         raise
     if not isinstance(found, Mapping) or found.get("format") != "lineage-complete-through/1":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from lineage_pipeline.accept import stored_watermark
 from lineage_pipeline.audit_command import audit_command
 from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice
 from lineage_pipeline.books.audit_state import COMPLETE_THROUGH, FOLD, AuditState
@@ -597,6 +598,23 @@ def test_no_watermark_without_an_audit_or_with_a_lost_memory(place: Path) -> Non
         path.unlink()
     audited()
     assert CliRunner().invoke(complete_through_command, []).exit_code == 3
+
+
+def test_a_memory_out_of_reach_is_never_said_to_have_had_no_audit(lake: Lake) -> None:
+    lake.rows(run(0, 0, 10))
+    lake.audit(broker=False)
+    state = lake.request().plan.state  # type: ignore[union-attr]  # it is there
+
+    def down(_operation: str, _key: str) -> None:
+        raise StoreError("memory cannot be read: check path, endpoint and network")
+
+    lake.kept.before = down
+    with pytest.raises(StoreError, match="check path, endpoint and network"):
+        stored_watermark(state, COMPLETE_THROUGH)
+    lake.kept.before = lambda *_: None
+    lake.kept.objects.clear()  # lost, as the witness beside the index tells
+    with pytest.raises(StoreError, match="not there"):
+        stored_watermark(state, COMPLETE_THROUGH)
 
 
 def test_the_time_of_the_watermark_is_a_look_at_which_everything_below_was_all_there_was(lake: Lake) -> None:
