@@ -12,6 +12,7 @@ from lineage_pipeline.core.hole_reading import (
     HoleBudget,
     Scan,
     open_offsets,
+    out_of_reach,
     readable_offsets,
     short_window_rounds,
     still_holding,
@@ -58,6 +59,7 @@ class Rereading:
                 transactional=memory.transactional or shows_transactions(held),
                 index_whole=not evidence.index.problems,
                 indexed=any(one.bounds is not None for one in evidence.index.coverage.values()),
+                holes_read=not out_of_reach(evidence, memory.resolutions),
             ),
         )
         resolutions = (*held, *found)

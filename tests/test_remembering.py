@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,8 +17,9 @@ from lineage_pipeline.audit_command import audit_command
 from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice
 from lineage_pipeline.books.audit_state import COMPLETE_THROUGH, FOLD, AuditState
 from lineage_pipeline.books.index_store import IndexPath
-from lineage_pipeline.core.deployment import Deployment, deployment_key
+from lineage_pipeline.core.deployment import Deployment, Isolation, deployment_key
 from lineage_pipeline.core.evidence import AuditRules
+from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LedgerError, StoreError, UsageError
 from lineage_pipeline.ledger_command import accept_command, complete_through_command
@@ -120,6 +122,41 @@ def test_a_hole_is_judged_by_the_look_of_an_earlier_audit(lake: Lake) -> None:
     assert shown(lake.audit()) == [("[5, 7)", "pending", "suspected")]
     lake.wait(1)
     assert shown(lake.audit()) == [("[5, 7)", "unknown", "unresolved")]
+
+
+class Markers:
+    """A reader that goes through everything it is asked for and finds no record."""
+
+    def read(self, topic: str, rounds: Sequence[Round], isolation: Isolation, budget: HoleBudget) -> tuple[Scan, ...]:
+        del topic, isolation, budget
+        levels: tuple[Isolation, ...] = ("read_committed", "read_uncommitted")
+        windows = [window for group in rounds for window in group]
+        return tuple(Scan(one.partition, level, one.range, one.range.end) for one in windows for level in levels)
+
+
+def test_what_expired_is_no_loss_while_a_partition_that_is_silent_may_hold_markers(lake: Lake) -> None:
+    lake.rows(run(0, 0, 5), run(0, 7, 10), run(1, 0, 5), run(1, 6, 10))
+    lake.broker.partitions[TOPIC] = {0: ModelPartition(10, start=8), 1: ModelPartition(10, fault="no leader")}
+
+    def audited_again() -> AuditReport:
+        report = audit_topic(replace(lake.request(), reader=Markers()), lambda: lake.now)
+        lake.wait()
+        return report
+
+    audited_again()
+    report = audited_again()
+    assert shown(report) == [("[5, 7)", "unknown", "unresolved"), ("[5, 6)", "unknown", "broker-unreachable")]
+    lake.broker.partitions[TOPIC][1] = ModelPartition(10)
+    assert shown(audited_again()) == [("[5, 7)", "unknown", "unproven"), ("[5, 6)", "explained", "control-marker")]
+
+
+def test_what_expired_is_a_loss_beside_a_silent_partition_that_has_no_hole(lake: Lake) -> None:
+    lake.rows(run(0, 0, 5), run(0, 7, 10), run(1, 0, 10))
+    lake.broker.partitions[TOPIC] = {0: ModelPartition(10, start=8), 1: ModelPartition(10, fault="no leader")}
+    for _ in range(2):
+        report = audit_topic(replace(lake.request(), reader=Markers()), lambda: lake.now)
+        lake.wait()
+    assert (report.verdict, shown(report)) == ("loss", [("[5, 7)", "missing", "expired")])
 
 
 def test_waiting_takes_both_looks_also_where_nothing_may_be_stored(lake: Lake) -> None:

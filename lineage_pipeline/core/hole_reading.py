@@ -15,7 +15,7 @@ from lineage_pipeline.core.decision import PartitionDecision, decide_partition
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.memory import Resolution
-from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.offsets import EMPTY, MAX_END, OffsetRange, RangeSet
 
 _MERGED = 1_000  # offsets between two holes that are cheaper to read through than to jump over
 _SLICE = 20_000  # offsets of one window at most, so that both isolation levels advance together under a budget
@@ -102,19 +102,33 @@ def open_offsets(evidence: AuditEvidence) -> dict[int, OpenOffsets]:
     snapshot = evidence.broker.snapshot
     if snapshot is None or evidence.index.status != "read" or evidence.incarnation_problem:
         return {}
-    settled: dict[int, list[OffsetRange]] = {}
-    for one in evidence.memory.resolutions:
-        settled.setdefault(one.partition, []).append(one.range)
+    settled = _settled(evidence.memory.resolutions)
     found = {}
     for partition, offsets in snapshot.partitions.items():
         if offsets.error is None:
             decision = decide_partition(partition, evidence)
-            known = RangeSet.of(*settled.get(partition, ())).union(decision.baseline.doubtful)
-            due = decision.holes.difference(known).difference(decision.lake.present)  # those are not lost
-            opened = OpenOffsets(due, _tail(decision, offsets))
+            opened = OpenOffsets(_due(decision, settled), _tail(decision, offsets))
             if len(opened.due) or len(opened.tail):
                 found[partition] = opened
     return found
+
+
+def out_of_reach(evidence: AuditEvidence, read_before: tuple[Resolution, ...]) -> bool:
+    """Whether partitions that the broker did not answer for have holes that no audit has read and the log may hold.
+
+    `read_before`: what earlier audits showed by reading.
+    """
+    snapshot = evidence.broker.snapshot
+    if snapshot is None:
+        return False
+    settled = _settled(read_before)
+    for partition, offsets in snapshot.partitions.items():
+        if offsets.error is not None:
+            looks = [one.partitions[partition] for one in evidence.memory.observations if partition in one.partitions]
+            passed = max((one.log_start or 0 for one in looks), default=0)  # a log's start never goes back
+            if len(_due(decide_partition(partition, evidence), settled).clip(passed, MAX_END)):
+                return True
+    return False
 
 
 def windows(opened: Mapping[int, OpenOffsets], snapshot: Mapping[int, PartitionOffsets], ranges: int) -> list[Round]:
@@ -185,6 +199,18 @@ def still_holding(resolutions: tuple[Resolution, ...], partitions: Mapping[int, 
                 left = OffsetRange(cut, one.range.end)
                 held.append(replace(one, range=left))
     return held
+
+
+def _settled(resolutions: tuple[Resolution, ...]) -> dict[int, list[OffsetRange]]:
+    settled: dict[int, list[OffsetRange]] = {}
+    for one in resolutions:
+        settled.setdefault(one.partition, []).append(one.range)
+    return settled
+
+
+def _due(decision: PartitionDecision, settled: Mapping[int, list[OffsetRange]]) -> RangeSet:
+    known = RangeSet.of(*settled.get(decision.partition, ())).union(decision.baseline.doubtful)
+    return decision.holes.difference(known).difference(decision.lake.present)  # those are not lost
 
 
 def _tail(decision: PartitionDecision, offsets: PartitionOffsets) -> RangeSet:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets
+from lineage_pipeline.core.broker_snapshot import BrokerSnapshot, PartitionOffsets, unknown_offsets
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.evidence import AuditEvidence, BrokerEvidence, LakeEvidence
 from lineage_pipeline.core.hole_reading import (
@@ -16,15 +16,16 @@ from lineage_pipeline.core.hole_reading import (
     Round,
     Scan,
     open_offsets,
+    out_of_reach,
     readable_offsets,
     short_window_rounds,
     still_holding,
     windows,
 )
 from lineage_pipeline.core.lake_comparison import PartitionLake
-from lineage_pipeline.core.memory import Resolution
+from lineage_pipeline.core.memory import Observation, ObservedPartition, Resolution
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
-from tests.core.worlds import CLUSTER, SETTLE, TOPIC_ID, Row, Seen, World, evidence_of
+from tests.core.worlds import CLUSTER, NOW, SETTLE, TOPIC_ID, Row, Seen, World, evidence_of
 
 END = 2**40
 
@@ -150,3 +151,24 @@ def test_what_was_not_found_out_is_found_out_anew_though_the_broker_answers() ->
 
     causes = ("budget", "unresolved", "broker-unreachable", "incarnation")
     assert still_holding(tuple(one(cause) for cause in causes), {0: PartitionOffsets(15, 30, 30)}) == []
+
+
+def test_a_hole_is_out_of_reach_while_its_partition_is_silent_and_the_log_may_hold_it() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 0, 10), Row(0, 12, 20)), log=(0, 20, 20)))
+    assert not out_of_reach(evidence, ())  # it is read
+    silent = BrokerEvidence("read", BrokerSnapshot(CLUSTER, TOPIC_ID, {0: unknown_offsets("no leader")}))
+    assert out_of_reach(replace(evidence, broker=silent), ())
+    assert not out_of_reach(replace(evidence, broker=BrokerEvidence("unreadable")), ())
+    whole = evidence_of(World(rows=(Row(0, 0, 20),), log=(0, 20, 20)))
+    assert not out_of_reach(replace(whole, broker=silent), ())
+
+    def read(start: int, end: int, partition: int = 0) -> Resolution:
+        return Resolution(partition, OffsetRange(start, end), "missing", "repairable", "then")
+
+    assert not out_of_reach(replace(evidence, broker=silent), (read(10, 12),))
+    for short in (read(10, 11), read(10, 12, partition=1)):
+        assert out_of_reach(replace(evidence, broker=silent), (short,))
+    for log_start, reach in ((None, True), (11, True), (12, False)):
+        looks = (Observation(NOW, {0: ObservedPartition(log_start=log_start)}), Observation(NOW, {}))
+        seen = replace(evidence, broker=silent, memory=replace(evidence.memory, observations=looks))
+        assert out_of_reach(seen, ()) is reach
