@@ -29,8 +29,11 @@ os.environ.setdefault(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start the real stack come first: they wait much, so others run beside them, and none is the last."""
-    items.sort(key=lambda one: one.get_closest_marker("e2e") is None)
+    """Files that start the real stack come first: they wait much, so others run beside them, and none is the last.
+
+    Behind them the simulation, a long file too.
+    """
+    items.sort(key=lambda one: (one.get_closest_marker("e2e") is None, "simulation" not in one.path.parts))
 
 
 def pytest_collection_finish() -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from pyflink.common import Configuration
-from pyflink.table import EnvironmentSettings, TableEnvironment
+from pyflink.table import EnvironmentSettings, StatementSet, TableEnvironment
 
 from lineage_pipeline.flink.add_index import IndexedSource, add_offset_index, check_one_source
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
@@ -22,7 +22,7 @@ OPTIONS = {
 }
 
 
-def main() -> None:
+def build() -> StatementSet:
     configuration = Configuration()
     jars = ";".join(jar.as_uri() for jar in fetch_jars("flink", cache=cache_folder(os.environ)))
     for key, value in {**OPTIONS, "pipeline.jars": jars}.items():
@@ -45,11 +45,14 @@ def main() -> None:
     )
     for key, value in OPTIONS.items():
         assert table.get_config().get(key, "") == value, key  # the job's own settings stay
-    if os.environ.get("CHECK"):
-        check_one_source(statements, besides=["source_1"])
-        check_one_source(statements, besides=["source_0"])
-        return
-    statements.execute().wait()
+    return statements
+
+
+def main() -> None:
+    checked = build()  # never what is executed later
+    check_one_source(checked, besides=["source_1"])
+    check_one_source(checked, besides=["source_0"])
+    build().execute().wait()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_up_resumes_where_it_stopped_and_leaves_no_process_behind(tmp_path: Path
     stopped = first.totals()
     assert stopped["d"] == stopped["i"] > 0, "a clean stop commits everything"
 
-    with Up(tmp_path) as second:
+    with Up(tmp_path, "--no-dagster") as second:
         second.wait_for_records(stopped["i"])
     until(lambda: started_in(tmp_path) == [], 60, "all processes of a killed `lineage up` to end")
     audited = json.loads(lineage("audit", "--books", "index", "--json", cwd=tmp_path).stdout)
