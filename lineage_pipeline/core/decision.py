@@ -165,23 +165,25 @@ class _Look:
             self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
         due = RangeSet.of(self.tiling.whole) if self.offsets is None else confirmed.union(self.vanished)
         self.unsettled = claim_unindexed(self.tiling, self.evidence, self.partition, due, self.vanished)
+        mine = [one for one in memory.resolutions if one.partition == self.partition]
+        explained = [one for one in mine if one.offset_class == "explained"]
+        doubted = RangeSet.of(*(one.range for one in mine if one.offset_class != "explained"))
         # where no record ever was, no index row can have vanished
-        self._claim_resolutions([one for one in memory.resolutions if one.offset_class == "explained"])
+        self._claim_resolutions(explained, self.vanished.difference(doubted))
         text = "they were indexed, but their index file vanished or changed, and no other file covers them"
         self.tiling.claim(self.vanished, "unknown", "index-vanished", text)
         for deployment in self.evidence.index.deployments:
             for skipped in deployment.skipped.get(self.partition, ()):
                 text = f"writer {deployment.writer} went on behind them, since retention had removed them"
                 self.tiling.claim(RangeSet.of(skipped), "missing", "expired", text)
-        self._claim_resolutions([one for one in memory.resolutions if one.offset_class != "explained"])
+        self._claim_resolutions(mine, RangeSet.of(self.tiling.whole))
 
-    def _claim_resolutions(self, resolutions: list[Resolution]) -> None:
-        mine = [one for one in resolutions if one.partition == self.partition]
+    def _claim_resolutions(self, resolutions: list[Resolution], within: RangeSet) -> None:
         # neighbours that say the same are one claim: a transactional topic has thousands of markers
         for (offset_class, cause, text), group in groupby(
-            mine, lambda one: (one.offset_class, one.cause, one.evidence)
+            resolutions, lambda one: (one.offset_class, one.cause, one.evidence)
         ):
-            ranges = RangeSet.of(*(one.range for one in group))
+            ranges = RangeSet.of(*(one.range for one in group)).intersection(within)
             # a loss needs a second look, since a listing is no snapshot; an explanation does not
             held = ranges.intersection(self.confirmed) if offset_class in {"missing", "damaged"} else ranges
             claimed = self.tiling.claim(held, offset_class, cause, text)
