@@ -24,7 +24,7 @@ from lineage_pipeline.core.ledger import LedgerState, replay
 from lineage_pipeline.core.ledger_entry import LedgerHead, digest_of
 from lineage_pipeline.core.ledger_events import BaselineResolved, Event, FoldWritten, Listing, Proven, Restarted
 from lineage_pipeline.core.memory import Memory
-from lineage_pipeline.core.recall import Recalled, Seen, current_incarnation, recall, seal_others
+from lineage_pipeline.core.recall import Recalled, Seen, current_incarnation, recall, seal_others, stranger
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LedgerError, StoreError
 from lineage_pipeline.report_page import drawn_page
@@ -112,7 +112,9 @@ class Remembering:
     def recall(self, at: datetime, index: IndexEvidence, broker: BrokerEvidence) -> tuple[IndexEvidence, Memory]:
         """The index of the topic that is now, and the memory of it, before anything is decided."""
         if self._reading is None:
-            return index, replace(self._state.memory(), problems=self._problems())
+            # nothing is sealed without the index, and what is remembered says nothing of another topic
+            foreign = stranger(self._state, broker.snapshot)
+            return index, replace(self._state.memory(), problems=self._problems(), incarnation_problem=foreign)
         before = self._fold.fold if self._fold else None
         seen = Seen(at, self._reading.fold, before, index.deployments, broker.snapshot)
         self._told = self._told_events(seen)

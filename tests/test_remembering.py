@@ -427,6 +427,27 @@ def test_a_recreated_topic_is_sealed_and_its_rows_never_cover_new_offsets(lake: 
     assert lake.audit(broker=False).verdict == "complete"
 
 
+def test_what_is_remembered_of_a_topic_says_nothing_of_the_next_while_the_index_cannot_be_read(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 5), run(0, 7, 10))
+    lake.end(10)
+    request = replace(lake.request(), reader=Markers())
+    assert shown(audit_topic(request, lambda: lake.now)) == [("[5, 7)", "explained", "control-marker")]
+    lake.broker.topic_ids[TOPIC] = "topic-2"
+    lake.end(12)
+
+    def refuse(_operation: str, _key: str) -> None:
+        raise StoreError("no rights: check them")
+
+    lake.index.before = refuse
+    report = lake.audit()
+    assert (report.verdict, shown(report)) == ("undetermined", [("[0, 12)", "unknown", "incarnation")])
+    lake.index.before = lambda *_: None
+    lake.deploy("w2", topic_id="topic-2")
+    lake.rows(run(0, 0, 12, writer="w2"))
+    assert lake.audit().verdict == "complete"
+
+
 def test_rows_that_name_no_writer_are_doubtful_once_the_topic_was_recreated(lake: Lake) -> None:
     lake.rows(run(0, 0, 20), schema=ORIGINAL_SCHEMA)
     lake.end(20)

@@ -78,7 +78,7 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
         memory=replace(
             known.memory(),
             problems=tuple(problems),
-            incarnation_problem=_stranger(known, seen),
+            incarnation_problem=stranger(known, seen.snapshot),
             lake_since=_since(known, deployments),
         ),
         coverage=coverage,
@@ -160,7 +160,7 @@ def _vanished(
 
 def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionCoverage]) -> list[Event]:
     """What the log reached, by an earlier look or an index row, and does not reach now."""
-    if seen.snapshot is None or state.incarnation is None or _stranger(state, seen) is not None:
+    if seen.snapshot is None or state.incarnation is None or stranger(state, seen.snapshot) is not None:
         return []
     found = {}
     for partition, offsets in seen.snapshot.partitions.items():
@@ -174,9 +174,9 @@ def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionC
     return [LogTruncated(seen.at, found)] if found else []
 
 
-def _stranger(state: LedgerState, seen: Seen) -> str | None:
+def stranger(state: LedgerState, snapshot: BrokerSnapshot | None) -> str | None:
     """Why the broker's answers are not about the topic that was audited before; None when they are."""
-    current = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id) if seen.snapshot else None
+    current = Incarnation(snapshot.cluster_id, snapshot.topic_id) if snapshot else None
     if current is None or state.incarnation is None or same_topic(state.incarnation, current):
         return None
     return (
