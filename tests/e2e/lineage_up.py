@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import psutil
 
@@ -64,6 +65,13 @@ class Up:
         with closing(LakeSql(settings, settings.topic())) as lake:
             indexed = lake.value("SELECT sum(record_count)::BIGINT FROM offset_index")
             return {"d": lake.value("SELECT count(*) FROM data"), "i": indexed}
+
+    @property
+    def deployments(self) -> list[dict[str, Any]]:
+        """The deployment records as JSON objects, oldest first."""
+        folder = self.config.parent / "up" / "lake" / "offset-index" / "_deployments"
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+        return sorted(found, key=lambda one: (one["started_at"], one["writer"]))
 
     def wait_for_records(self, more_than: int) -> None:
         def moved() -> bool:

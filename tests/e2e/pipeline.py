@@ -62,7 +62,6 @@ class Pipeline:
         directory: Path,
         environ: Mapping[str, str],
         s3: S3Server | None = None,
-        cluster_url: str | None = None,
     ) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.topic = topic
@@ -74,7 +73,7 @@ class Pipeline:
         self.config = directory / "lineage.yaml"
         self._read: dict[Path, pa.Table] = {}  # files of the lake never change once they have their name
         self.environ = dict(environ)
-        self.job = JobProcess(self.config, directory / "log", free_ports(1)[0], self.environ, self.aws, cluster_url)
+        self.job = JobProcess(self.config, directory / "log", free_ports(1)[0], self.environ, self.aws)
         self.configure()
 
     def configure(self, *, kafka: Mapping[str, Any] | None = None, **topic: Any) -> None:
