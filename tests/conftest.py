@@ -78,6 +78,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory, java: Java, kafka_jars: lis
     """A running broker that all tests share: use `topic_name` for topics and groups of your own."""
     # Retention looks every second, so that tests that wait for it wait for the broker, not for a clock.
     properties = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
+    # Each worker has one, which mostly waits: threads that look for work cost as much as the work.
+    properties |= {"num.io.threads": "3", "num.network.threads": "1", "background.threads": "2"}
     with KafkaBroker(tmp_path_factory.mktemp("broker"), java, kafka_jars, properties=properties) as running:
         yield running
 
