@@ -116,7 +116,8 @@ class Remembering:
             foreign = stranger(self._state, broker.snapshot)
             return index, replace(self._state.memory(), problems=self._problems(), incarnation_problem=foreign)
         before = self._fold.fold if self._fold else None
-        seen = Seen(at, self._reading.fold, before, index.deployments, broker.snapshot)
+        records, whole = index.deployments, not index.deployment_problems
+        seen = Seen(at, self._reading.fold, before, records, broker.snapshot, records_whole=whole)
         self._told = self._told_events(seen)
         recalled = recall(replay(self._told, self._state), seen)
         self._recalled = recalled

@@ -28,13 +28,17 @@ from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
 @dataclass(frozen=True)
 class Seen:
-    """What an audit saw: the fold before it and now, every readable deployment record, the broker if it was read."""
+    """What an audit saw: the fold before it and now, every readable deployment record, the broker if it was read.
+
+    `records_whole`: no deployment record was refused, so that all of them can contradict the broker.
+    """
 
     at: datetime
     fold: Fold
     before: Fold | None = None
     deployments: tuple[Deployment, ...] = ()
     snapshot: BrokerSnapshot | None = None
+    records_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def _identity(state: LedgerState, seen: Seen) -> list[Event]:
     current, before = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id), state.incarnation
     if before is None:
         declared = [Incarnation(*one.incarnation) for one in seen.deployments]
-        agreed = all(same_topic(one, current) or state.is_sealed(one) for one in declared)
+        agreed = seen.records_whole and all(same_topic(one, current) or state.is_sealed(one) for one in declared)
         return [IncarnationOpened(seen.at, current)] if agreed else []
     if before.cluster_id != current.cluster_id or same_topic(before, current):
         return []

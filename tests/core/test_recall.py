@@ -106,6 +106,12 @@ def test_a_recreated_topic_takes_its_last_verdict_and_the_writers_of_which_no_re
     ]
 
 
+def test_the_brokers_word_alone_opens_nothing_while_a_deployment_record_that_may_contradict_it_is_unread() -> None:
+    seen = Seen(NOW, Fold(), snapshot=broker(ELSEWHERE, ended(3)), records_whole=False)
+    assert recall(LedgerState(), seen).state.incarnation is None
+    assert recall(LedgerState(), replace(seen, records_whole=True)).state.incarnation == ELSEWHERE
+
+
 def test_a_topic_without_a_single_look_is_sealed_as_undetermined() -> None:
     found = recall(OPENED, Seen(NOW, Fold(), snapshot=broker(B, ended(0))))
     assert found.events == (IncarnationSealed(NOW, A, "undetermined"), IncarnationOpened(NOW, B))

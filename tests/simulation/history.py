@@ -243,7 +243,9 @@ class History:
                     wrong: Callable[[], bool] = {
                         "indexed": lambda slot=slot: slot is None or (not forgetful and self._is_not_indexed(slot)),
                         "explained": lambda slot=slot: slot is None or slot.data,
-                        "missing": lambda slot=slot: self._is_false_loss(slot),
+                        "missing": lambda slot=slot, cause=tile.cause: (
+                            self._is_false_loss(slot) and not (cause == "expired" and self._is_held_back(slot))
+                        ),
                     }.get(tile.offset_class, lambda: False)
                     if wrong():
                         where = f"offset {offset} of partition {one.partition}"
@@ -260,6 +262,10 @@ class History:
         if slot is None:
             return True
         return (not slot.data or self.world.accounted(slot) or self.world.waiting(slot)) and not self.tolerant
+
+    def _is_held_back(self, slot: Slot | None) -> bool:
+        """Nobody outside of the job knows of a file that it has not committed, once the log has passed the records."""
+        return slot is not None and slot.data and self.world.waiting(slot)
 
     def told(self, what: str) -> str:
         told = "\n  ".join(self.log[-40:])
