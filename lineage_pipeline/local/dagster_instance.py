@@ -22,7 +22,12 @@ INSTANCE: dict[str, Any] = {
     "python_logs": {"managed_python_loggers": [LOCATION], "python_log_level": "INFO"},
     # Each audit asset has a pool of its own: one audit per topic at a time, however it was started.
     "concurrency": {"pools": {"default_limit": 1, "granularity": "run"}, "runs": {"max_concurrent_runs": 2}},
-    "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "poll_interval_seconds": 30},
+    "run_monitoring": {
+        "enabled": True,
+        "start_timeout_seconds": 180,
+        "max_runtime_seconds": 3600,
+        "poll_interval_seconds": 30,
+    },
     # A run that died is tried again; one that found a loss is not: it would only find it again.
     "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
     "sensors": {"use_threads": True, "num_workers": 2},

@@ -38,6 +38,7 @@ def test_one_audit_of_a_topic_runs_at_a_time_and_a_run_that_died_is_noticed(ship
     pools = shipped.get_concurrency_config().pool_config
     assert (pools.default_pool_limit, pools.pool_granularity.value) == (1, "run")
     assert shipped.run_monitoring_enabled
+    assert shipped.run_monitoring_max_runtime_seconds == 3600  # of a run that died with its code server nobody tells
 
 
 def test_ticks_are_removed_in_time(shipped: dg.DagsterInstance):
