@@ -28,7 +28,7 @@ def test_up_survives_the_kill_of_each_process_of_its_cluster_and_resumes_without
     directory.mkdir()
     with Up(directory, "--cluster", "--no-dagster") as up:
         up.wait_for_records(0)
-        assert not _running(directory, "lineage_dagster.serve")
+        assert not _running(directory, "dagster")
         # A new command finds the job of the killed one and submits none; Flink restarts the tasks of a killed
         # TaskManager by itself; a new JobManager knows no job, so the next start resumes from the last checkpoint.
         for words, reasons in ((JOB, ["first"]), (TASKMANAGER, ["first"]), (JOBMANAGER, ["first", "restored"])):
@@ -53,7 +53,7 @@ def test_up_survives_the_kill_of_each_process_of_its_cluster_and_resumes_without
 
     with Up(directory) as second:
         second.wait_for_records(stopped["i"])
-        assert _running(directory, "lineage_dagster.serve")
+        assert _running(directory, "dagster")
     until(lambda: started_in(directory) == [], 60, "all processes of a killed `lineage up` to end")
     assert _audited(directory) == topic
 
