@@ -185,11 +185,19 @@ class History:
         if kind.startswith("fold"):
             return  # it is rebuilt, and nothing is lost
         self.transactions_shown = 0
+        if self._said_again(entries):
+            return
         self.damaged = bool(AuditState(self.kept, TOPIC, self.world.index).read().problems)
         witnessed = f"_audits/{TOPIC}.json" in self.world.index.objects
         # the newest entry of an audit that died before it told where the ledger ends has no witness but itself
         if not self.damaged and witnessed and not newest_gone:
             raise BrokenPromiseError(self.told(f"a memory that was lost ({kind}) went unnoticed"))
+
+    def _said_again(self, entries: list[str]) -> bool:
+        """Whether a checkpoint behind the one entry that is gone says all that it said, or begins a new ledger."""
+        gone = [key for key in entries if key not in self.kept.objects]
+        left = [self.kept.objects[key][0] for key in entries if key in self.kept.objects and gone and key > gone[0]]
+        return len(gone) == 1 and any(b'"checkpoint":true' in data.splitlines()[0] for data in left)
 
     def begin_anew(self) -> None:
         self.log.append("a person tells a baseline")
@@ -231,8 +239,6 @@ class History:
         log = self.world.logs.get(one.partition)
         slots = log.slots if log else []
         for tile in one.decision.tiles:
-            if tile.cause == "expired" and not transactions_known and self.world.transactional:
-                continue
             if tile.cause == "expired" and self._holds_a_loss(tile.ranges, slots):
                 continue  # markers among lost records are no records, but nobody can tell once the log has passed them
             for part in tile.ranges:
@@ -244,7 +250,8 @@ class History:
                         "indexed": lambda slot=slot: slot is None or (not forgetful and self._is_not_indexed(slot)),
                         "explained": lambda slot=slot: slot is None or slot.data,
                         "missing": lambda slot=slot, cause=tile.cause: (
-                            self._is_false_loss(slot) and not (cause == "expired" and self._is_held_back(slot))
+                            self._is_false_loss(slot)
+                            and not (cause == "expired" and self._looks_lost(slot, transactions_known))
                         ),
                     }.get(tile.offset_class, lambda: False)
                     if wrong():
@@ -263,9 +270,15 @@ class History:
             return True
         return (not slot.data or self.world.accounted(slot) or self.world.waiting(slot)) and not self.tolerant
 
-    def _is_held_back(self, slot: Slot | None) -> bool:
-        """Nobody outside of the job knows of a file that it has not committed, once the log has passed the records."""
-        return slot is not None and slot.data and self.world.waiting(slot)
+    def _looks_lost(self, slot: Slot | None, transactions_known: bool) -> bool:
+        """What nobody can tell from a lost record once the log's start has passed it: a marker, a row that is held back.
+
+        That the log has passed a marker can be told where `transactions_known`; of a file that is not committed only
+        the job knows.
+        """
+        if slot is None:
+            return False
+        return self.world.waiting(slot) if slot.data else not transactions_known
 
     def told(self, what: str) -> str:
         told = "\n  ".join(self.log[-40:])
