@@ -271,7 +271,7 @@ class History:
         return (not slot.data or self.world.accounted(slot) or self.world.waiting(slot)) and not self.tolerant
 
     def _looks_lost(self, slot: Slot | None, transactions_known: bool) -> bool:
-        """What nobody can tell from a lost record once the log's start has passed it: a marker, a row that is held back.
+        """What nobody can tell from a lost record when the log has passed it: a marker, a row held back.
 
         That the log has passed a marker can be told where `transactions_known`; of a file that is not committed only
         the job knows.
