@@ -22,6 +22,7 @@ INSTANCE: dict[str, Any] = {
     "python_logs": {"managed_python_loggers": [LOCATION], "python_log_level": "INFO"},
     # Each audit asset has a pool of its own: one audit per topic at a time, however it was started.
     "concurrency": {"pools": {"default_limit": 1, "granularity": "run"}, "runs": {"max_concurrent_runs": 2}},
+    "run_launcher": {"module": f"{LOCATION}.run_launcher", "class": "WatchedRunLauncher"},
     "run_monitoring": {
         "enabled": True,
         "start_timeout_seconds": 180,

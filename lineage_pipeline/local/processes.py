@@ -57,8 +57,8 @@ class ManagedProcess:
 
         `env` replaces the environment; `hold` are file descriptors that stay open until the command has ended
         (StateLock.fileno, so that the next owner waits for it); `grace` is how many seconds the command gets to end
-        cleanly, also when the owner has gone without a word. Raises ProcessError when it cannot be started and
-        SetupError when the log cannot be written.
+        cleanly, also when the owner has gone without a word. Its temporary files go when it has ended, however it ends.
+        Raises ProcessError when it cannot be started and SetupError when the log cannot be written.
         """
         words = [str(word) for word in command]
         options = ["--grace", str(grace), *([] if cwd is None else ["--cwd", str(cwd)])]

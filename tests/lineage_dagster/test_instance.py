@@ -12,6 +12,7 @@ from dagster._core.events import RunFailureReason
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._core.scheduler.instigation import TickStatus
 
+from lineage_dagster.run_launcher import WatchedRunLauncher
 from lineage_dagster.triggers import AUDIT_JOB
 from lineage_pipeline.local.dagster_instance import write_instance
 from tests.lineage_dagster.lake import Lake
@@ -38,7 +39,9 @@ def test_one_audit_of_a_topic_runs_at_a_time_and_a_run_that_died_is_noticed(ship
     pools = shipped.get_concurrency_config().pool_config
     assert (pools.default_pool_limit, pools.pool_granularity.value) == (1, "run")
     assert shipped.run_monitoring_enabled
-    assert shipped.run_monitoring_max_runtime_seconds == 3600  # of a run that died with its code server nobody tells
+    assert isinstance(shipped.run_launcher, WatchedRunLauncher)  # one that died with its code server, too
+    assert shipped.run_monitoring_poll_interval_seconds == 30
+    assert shipped.run_monitoring_max_runtime_seconds == 3600  # and where nothing else tells
 
 
 def test_ticks_are_removed_in_time(shipped: dg.DagsterInstance):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -15,6 +18,8 @@ import psutil
 import pytest
 
 from lineage_pipeline.errors import ProcessError
+from lineage_pipeline.local import guard
+from lineage_pipeline.local.java import Java
 from lineage_pipeline.local.processes import ManagedProcess, log_tail
 
 # A command with a child, a grandchild that ignores TERM, and one that has left the group and lost its parent.
@@ -165,6 +170,45 @@ def test_exit_code_and_output_of_a_command_that_ends_by_itself(tmp_path: Path):
     until(lambda: process.poll() is not None)
     assert process.stop() == 3
     assert (tmp_path / "log").read_text() == f"hello {tmp_path}\n"
+
+
+def test_temporary_files_go_with_the_command_however_it_ends(tmp_path: Path):
+    script = "import tempfile, time; print(tempfile.mkdtemp(), flush=True); time.sleep(600)"
+    usual = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = ManagedProcess.start(python(script), tmp_path / "log", env=usual)
+    process.wait_ready(lambda: "\n" in (tmp_path / "log").read_text(), 60)
+    made = Path((tmp_path / "log").read_text().strip())
+    assert made.is_dir()
+    assert made.parent.parent == tmp_path
+    assert stat.S_IMODE(made.parent.stat().st_mode) == 0o700, "nobody else reads what a job writes there"
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: process.poll() is not None)
+    process.stop()
+    assert not made.parent.exists()
+
+
+def test_a_jvm_has_its_temporary_files_there_too_and_keeps_its_other_options(tmp_path: Path, java: Java):
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    environ = {**os.environ, "TMPDIR": str(folder), "JDK_JAVA_OPTIONS": "-Dof.the.caller=kept"}
+    show = [java.executable, "-XshowSettings:properties", "-version"]
+    process = ManagedProcess.start(show, tmp_path / "log", env=environ)
+    until(lambda: process.poll() is not None)
+    assert process.stop() == 0
+    said = (tmp_path / "log").read_text()
+    assert re.search(rf"java\.io\.tmpdir = {re.escape(str(folder))}/lineage-\w+$", said, re.MULTILINE)
+    assert "of.the.caller = kept" in said
+    assert list(folder.iterdir()) == []
+
+
+def test_where_no_temporary_folder_can_be_made_the_usual_one_is_kept(monkeypatch: pytest.MonkeyPatch):
+    def disk_full(prefix: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", prefix)
+
+    monkeypatch.setattr(guard, "mkdtemp", disk_full)
+    before = dict(os.environ)
+    with guard._own_temp():
+        assert dict(os.environ) == before
 
 
 def test_waiting_for_a_process_that_dies_fails_at_once_with_its_last_words(tmp_path: Path):
