@@ -1,8 +1,9 @@
-"""What several packages' tests share: the real broker, once per session. Nothing here skips: what is absent fails."""
+"""What several packages' tests share: the real broker, once per run. Nothing here skips: what is absent fails."""
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java, find_java
 from lineage_pipeline.local.s3_server import S3Server
 from lineage_pipeline.settings import without_settings
+from tests.shared_service import shared
 
 # How long an example takes says something of the machine, nothing of the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,21 +76,49 @@ def kafka_jars() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory, java: Java, kafka_jars: list[Path]) -> Iterator[KafkaBroker]:
-    """A running broker that all tests share: use `topic_name` for topics and groups of your own."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session")
+def broker(run_folder: Path, java: Java, kafka_jars: list[Path]) -> Iterator[KafkaBroker]:
+    """A running broker that all tests share: use `topic_name` for topics and groups of your own.
+
+    In the workers that only found it, it has no `process`.
+    """
     # Retention looks every second, so that tests that wait for it wait for the broker, not for a clock.
     properties = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
-    # Each worker has one, which mostly waits: threads that look for work cost as much as the work.
-    properties |= {"num.io.threads": "3", "num.network.threads": "1", "background.threads": "2"}
-    with KafkaBroker(tmp_path_factory.mktemp("broker"), java, kafka_jars, properties=properties) as running:
+    # It mostly waits, and threads that look for work cost as much as the work.
+    properties |= {"num.io.threads": "3", "num.network.threads": "2", "background.threads": "2"}
+
+    def start(state: Path) -> KafkaBroker:
+        return KafkaBroker(state, java, kafka_jars, properties=properties)
+
+    def attach(state: Path) -> KafkaBroker:
+        found, ports = start(state), json.loads((state / "broker.json").read_text())
+        found._ports = (ports["port"], ports["controller_port"])
+        return found
+
+    with shared(run_folder / "broker", start, attach) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory, java: Java) -> Iterator[S3Server]:
+def s3(run_folder: Path, java: Java) -> Iterator[S3Server]:
     """A running S3 server with an empty bucket `flink-data` that all tests share: use prefixes of your own."""
     jars = fetch_jars("s3proxy", cache=cache_folder(os.environ))
-    with S3Server(tmp_path_factory.mktemp("s3"), java, jars) as running:
+
+    def start(state: Path) -> S3Server:
+        return S3Server(state, java, jars)
+
+    def attach(state: Path) -> S3Server:
+        found, saved = start(state), json.loads((state / "s3.json").read_text())
+        found._port, found._key, found._secret = saved["port"], saved["key"], saved["secret"]
+        return found
+
+    with shared(run_folder / "s3", start, attach) as running:
         yield running
 
 

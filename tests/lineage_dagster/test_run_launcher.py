@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -69,29 +69,33 @@ def _answers(client: DagsterGrpcClient) -> bool:
         return False
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    write_instance(tmp_path / "home")
-    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as shipped:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("launcher")
+
+
+@pytest.fixture(scope="module")
+def instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    write_instance(home)
+    with dg.DagsterInstance.from_config(str(home)) as shipped:
         yield shipped
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    started = Server(tmp_path)
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[Server]:
+    started = Server(home)
     yield started
     started.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def daemon(instance: dg.DagsterInstance, server: Server) -> Iterator[WorkspaceProcessContext]:
     target = GrpcServerTarget(host=HOST, port=server.port, socket=None, location_name=LOCATION)
     with WorkspaceProcessContext(instance, target) as process:
         yield process
 
 
-@pytest.fixture
-def run(instance: dg.DagsterInstance, daemon: WorkspaceProcessContext) -> dg.DagsterRun:
+def _started(instance: dg.DagsterInstance, daemon: WorkspaceProcessContext) -> dg.DagsterRun:
     """A run that has started and sleeps."""
     workspace = daemon.create_request_context()
     job = workspace.get_code_location(LOCATION).get_repository("__repository__").get_full_job("sleeper")
@@ -121,9 +125,10 @@ def _look(daemon: WorkspaceProcessContext) -> None:
     assert errors == [None]
 
 
-def test_a_run_that_goes_on_is_left_alone_however_often_it_is_looked_at(
-    instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, run: dg.DagsterRun
+def test_runs_that_go_on_are_left_alone_and_those_that_died_with_their_code_server_fail_at_the_second_look(
+    instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, server: Server
 ):
+    run = _started(instance, daemon)
     for _ in range(3):
         _look(daemon)
     assert _now(instance, run).status == dg.DagsterRunStatus.STARTED
@@ -132,27 +137,24 @@ def test_a_run_that_goes_on_is_left_alone_however_often_it_is_looked_at(
     looks = [elsewhere, alive, elsewhere, elsewhere]  # a miss is forgotten once the run was seen again
     assert _judged(instance.run_launcher, looks) == ["RUNNING", "RUNNING", "RUNNING", "NOT_FOUND"]
 
+    server.kill()
+    server.start()
+    assert _fails_at_the_second_look(instance, daemon, run) == "the code server was started anew and does not know it"
 
-@pytest.mark.parametrize(
-    ("after", "reason"),
-    [(Server.kill, "does not answer"), (lambda server: (server.kill(), server.start()), "started anew")],
-    ids=["and the server stays away", "and the server comes back"],
-)
-def test_a_run_that_died_with_its_code_server_fails_at_the_second_look(
-    instance: dg.DagsterInstance,
-    daemon: WorkspaceProcessContext,
-    server: Server,
-    run: dg.DagsterRun,
-    after: Callable[[Server], object],
-    reason: str,
-):
-    after(server)
+    run = _started(instance, daemon)
+    server.kill()
+    assert _fails_at_the_second_look(instance, daemon, run) == "the code server that started it does not answer"
+
+
+def _fails_at_the_second_look(instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, run: dg.DagsterRun) -> str:
+    """The reason that the run's page gives."""
     _look(daemon)
     assert _now(instance, run).status == dg.DagsterRunStatus.STARTED, "one look may be bad luck"
     _look(daemon)
     assert _now(instance, run).status == dg.DagsterRunStatus.FAILURE
     said = [event.dagster_event.message or "" for event in instance.all_logs(run.run_id) if event.dagster_event]
-    assert any(reason in text for text in said)
+    (failed,) = [text for text in said if "NOT_FOUND" in text]
+    return failed.split("'")[1]
 
 
 def test_a_run_that_another_launcher_started_is_not_judged():

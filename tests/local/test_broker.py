@@ -66,32 +66,44 @@ def test_the_first_start_needs_nothing_but_an_empty_home(tmp_path: Path):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("crash", [False, True], ids=["stopped", "killed"])
-def test_a_second_start_resumes_cluster_port_and_data(tmp_path: Path, java: Java, kafka_jars: list[Path], crash: bool):
-    first = KafkaBroker(tmp_path, java, kafka_jars).start()
-    cluster, servers = first.cluster_id, first.bootstrap_servers
-    result = produce(ProducerPlan(servers, "kept", partitions=2, count=500))
-    first.kill() if crash else first.stop()
-    assert first.process is None
+def test_the_cluster_and_its_data_survive_a_crash_a_stop_and_the_loss_of_the_port(
+    tmp_path: Path, java: Java, kafka_jars: list[Path]
+):
+    broker = KafkaBroker(tmp_path, java, kafka_jars).start()
+    cluster, servers = broker.cluster_id, broker.bootstrap_servers
+    total = produce(ProducerPlan(servers, "kept", partitions=2, count=500)).total
+    _assert_it_keeps_to_itself(broker)
+
+    broker.kill()
+    assert broker.process is None
     with KafkaBroker(tmp_path, java, kafka_jars) as second:
         assert (second.cluster_id, second.bootstrap_servers) == (cluster, servers)
-        assert len(read_all(second, "kept", 2)) == result.total
+        assert len(read_all(second, "kept", 2)) == total
 
-
-@pytest.mark.e2e
-def test_a_taken_port_is_left_to_its_owner_and_another_is_announced(tmp_path: Path, java: Java, kafka_jars: list[Path]):
-    broker = KafkaBroker(tmp_path, java, kafka_jars).start()
-    port = int(broker.bootstrap_servers.rsplit(":", 1)[1])
-    broker.stop()
+    port = int(servers.rsplit(":", 1)[1])
     notices: list[str] = []
     with socket.create_server(("127.0.0.1", port)):
-        broker.start(notice=notices.append)
-        try:
-            assert broker.bootstrap_servers != f"127.0.0.1:{port}"
-            assert len(notices) == 1
-            assert notices[0].startswith(f"port {port} is taken")
-        finally:
-            broker.stop()
+        third = KafkaBroker(tmp_path, java, kafka_jars).start(notice=notices.append)
+        with third:
+            assert third.bootstrap_servers != servers
+            assert third.cluster_id == cluster
+            assert len(read_all(third, "kept", 2)) == total
+    assert len(notices) == 1
+    assert notices[0].startswith(f"port {port} is taken")
+
+
+def _assert_it_keeps_to_itself(broker: KafkaBroker) -> None:
+    """No topic is made by accident, it listens on loopback only, and to start it again changes nothing."""
+    metadata = AdminClient({"bootstrap.servers": broker.bootstrap_servers}).list_topics("never-made", timeout=30)
+    assert metadata.topics["never-made"].error.name() == "UNKNOWN_TOPIC_OR_PART"
+    assert metadata.cluster_id == broker.cluster_id
+    process = broker.process
+    assert process is not None
+    listening = [each.laddr.ip for each in psutil.Process(process.pid).net_connections() if each.status == "LISTEN"]
+    assert len(listening) == 2
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    broker.start()
+    assert broker.process is process
 
 
 @pytest.mark.e2e
@@ -104,27 +116,6 @@ def test_a_killed_owner_leaves_no_broker(tmp_path: Path, java: Java, kafka_jars:
         owner.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(watched, timeout=60)
     assert alive == []
-
-
-@pytest.mark.e2e
-def test_topics_are_not_made_by_accident_and_it_listens_on_loopback_only(broker: KafkaBroker):
-    client = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
-    metadata = client.list_topics("never-made", timeout=30)
-    assert metadata.topics["never-made"].error.name() == "UNKNOWN_TOPIC_OR_PART"
-    assert metadata.cluster_id == broker.cluster_id
-    assert broker.process is not None
-    listening = [
-        each.laddr.ip for each in psutil.Process(broker.process.pid).net_connections() if each.status == "LISTEN"
-    ]
-    assert len(listening) == 2
-    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
-
-
-@pytest.mark.e2e
-def test_starting_a_running_broker_again_changes_nothing(broker: KafkaBroker):
-    process = broker.process
-    broker.start()
-    assert broker.process is process
 
 
 @pytest.mark.e2e

@@ -1,0 +1,57 @@
+"""A broker or S3 server for all workers of a test run: who needs it first starts it, and stops it after the others."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+_LONGEST_WAIT_SECONDS = 500.0  # for workers that still use it; one that crashed does not say goodbye
+_PAUSE_SECONDS = 0.2
+
+
+@contextmanager
+def shared(
+    folder: Path, start: Callable[[Path], AbstractContextManager[T]], attach: Callable[[Path], T]
+) -> Iterator[T]:
+    """The service with its files in `folder`, which all workers know: started by `start`, or found by `attach`."""
+    folder.mkdir(exist_ok=True)
+    state, users = folder / "state", folder / "users"
+    with ExitStack() as stack:
+        with _locked(folder):
+            ours = not _count(users)
+            service = stack.enter_context(start(state)) if ours else attach(state)
+            users.write_text(str(_count(users) + 1))
+        try:
+            yield service
+        finally:
+            with _locked(folder):
+                users.write_text(str(_count(users) - 1))
+            if ours:
+                _stop_after_the_others(folder, users, stack)
+
+
+def _stop_after_the_others(folder: Path, users: Path, service: ExitStack) -> None:
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while True:
+        with _locked(folder):
+            if not _count(users) or time.monotonic() > deadline:
+                service.close()  # under the lock: who comes now starts it anew
+                users.unlink()
+                return
+        time.sleep(_PAUSE_SECONDS)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _count(users: Path) -> int:
+    return int(users.read_text() or 0) if users.exists() else 0
