@@ -11,8 +11,9 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any, final
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -119,7 +120,7 @@ class Cluster:
             if missing_ok and error.code == _NOT_FOUND:
                 return None
             raise JobError(f"the Flink cluster at {self.url} refused {path} ({error.code}): see its log") from None
-        except (URLError, OSError, ValueError) as error:
+        except (HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
             raise JobError(
                 f"the Flink cluster at {self.url} does not answer ({reason}): start it, or check FLINK_REST_URL"

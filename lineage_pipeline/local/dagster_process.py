@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
-from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -201,7 +201,7 @@ class DagsterProcess:
         try:
             with urlopen(f"{self.url}/server_info", timeout=_HTTP_SECONDS) as answer:  # noqa: S310 - our own http address
                 return bool(json.load(answer).get("dagster_version"))
-        except (URLError, OSError, ValueError):
+        except (HTTPException, OSError, ValueError):
             return False  # not up yet
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class DagsterProcess:
         try:
             with urlopen(request, timeout=_HTTP_SECONDS) as answer:  # noqa: S310 - our own http address
                 content = json.load(answer)
-        except (URLError, OSError, ValueError) as error:
+        except (HTTPException, OSError, ValueError) as error:
             raise ProcessError(f"Dagster at {self.url} does not answer ({error}): see {self._log}") from None
         if content.get("errors"):
             raise ProcessError(f"Dagster refused a query: {content['errors'][0].get('message')}")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import final
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from lineage_pipeline.errors import ProcessError
@@ -135,5 +135,5 @@ class FlinkCluster:
         try:
             with urlopen(f"{self.url}/overview", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - our own http address
                 return int(json.load(answer)["slots-total"]) >= self._slots
-        except (URLError, OSError, ValueError, KeyError):
+        except (HTTPException, OSError, ValueError, KeyError):
             return False

@@ -10,10 +10,10 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from lineage_pipeline.errors import JobError, ProcessError, SetupError
@@ -166,5 +166,5 @@ class JobProcess:
             with urlopen(self.ui_url + path, timeout=_REST_SECONDS) as answer:  # noqa: S310 - our own http address
                 content: dict[str, Any] = json.load(answer)
                 return content
-        except (URLError, OSError, ValueError):
+        except (HTTPException, OSError, ValueError):
             return None  # not up yet

@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import random
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 from lineage_pipeline.errors import PortTakenError, SetupError
 
 HOST = "127.0.0.1"
+_KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_USUAL_FIRST = 32_768  # of Linux; other systems begin later
+_LOWEST_PORT = 20_000  # above the ports of most known services
+_TRIES = 200
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that nothing listens on.
+    """`count` different ports that nothing listens on, chosen by lot below those that the kernel hands out by itself.
 
     Another process may take one before we listen: a small risk that readiness probes turn into an error, not into a
-    wrong answer.
+    wrong answer. Of the kernel's own range it would be a larger one: every connection and every server without a port
+    of its own takes one of those.
     """
+    lot = random.SystemRandom()
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+        found: list[int] = []
+        for port in lot.sample(range(_LOWEST_PORT, _first_port_of_the_kernel()), _TRIES):
+            if len(found) == count:
+                break
+            one = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                one.bind((HOST, port))
+                found.append(port)
+        if len(found) < count:
+            raise SetupError(
+                f"no free ports on {HOST}: {_TRIES} between {_LOWEST_PORT} and {_first_port_of_the_kernel()} were tried"
+            )
+        return found
+
+
+def _first_port_of_the_kernel() -> int:
+    """The lowest port that the kernel gives to who asks for any, and at least what leaves us some hundreds."""
+    try:
+        first = int(_KERNELS_PORTS.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        first = _USUAL_FIRST  # another system, or one that does not tell
+    return max(first, _LOWEST_PORT + 2 * _TRIES)
 
 
 def is_free(port: int) -> bool:

@@ -12,6 +12,7 @@ import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -178,7 +179,7 @@ class S3Server:
                 return True
         except urllib.error.HTTPError:
             return True  # it refuses, so it is there
-        except OSError:
+        except (HTTPException, OSError):
             return False
 
     def _create_bucket(self) -> None:
