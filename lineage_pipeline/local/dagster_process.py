@@ -122,6 +122,8 @@ class DagsterProcess:
     def stop(self) -> None:
         """End webserver, daemon, code server and running audits."""
         if self._process is not None:
+            # A code server that is ended by anyone else is started again by its parent.
+            self._process.end_in_order(STOP_SECONDS)
             self._process.stop()
 
     def __enter__(self) -> DagsterProcess:

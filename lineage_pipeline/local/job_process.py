@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -103,12 +101,8 @@ class JobProcess:
         """
         if self._process is None:
             return
-        if self._process.poll() is None:
-            # Only the job's own process: its JVM is in the same group and must live until the savepoint is written.
-            os.kill(self._process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            time.sleep(_PAUSE_SECONDS)
+        # Its JVM is in the same group and must live until the savepoint is written.
+        self._process.end_in_order(STOP_SECONDS)
         code = self._process.stop()
         if code != 0:
             raise JobError(f"the Flink job did not stop cleanly (code {code}): {self.last_words()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -109,6 +110,16 @@ class ManagedProcess:
                 raise ProcessError(f"{what} was not ready within {timeout:.0f} s{log_tail(self.log_path)}")
             self._reader.join(pause)  # wakes up early when the command ends
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+    def end_in_order(self, patience: float) -> None:
+        """TERM for the command alone, which then ends its own children; return once all ended, or after `patience` s.
+
+        For commands whose children must not hear of it first. Call `stop` in any case behind it.
+        """
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            self._reader.join(patience)
 
     def stop(self, grace: float | None = None) -> int:
         """End the command and its descendants: TERM, KILL after `grace` seconds (0: KILL at once); return its code.

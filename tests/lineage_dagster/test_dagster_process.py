@@ -81,6 +81,8 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterProcess
         started = [main.pid, *(one.pid for one in main.children(recursive=True))]
     assert len(started) > 3  # webserver, daemon and code server at least
     assert [pid for pid in started if psutil.pid_exists(pid)] == []
+    # its parent would start it anew while everything ends, and stopping would take until patience is over
+    assert "Restarting the code server" not in process.log_path.read_text()
 
 
 def _checks(dagster: DagsterProcess, *key: str) -> dict[str, dict[str, Any] | None]:

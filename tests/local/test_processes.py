@@ -118,6 +118,33 @@ def test_stop_ends_the_whole_family(tmp_path: Path):
     assert not psutil.pid_exists(process.guard_pid)
 
 
+def test_a_command_is_ended_in_order_and_ends_its_children_by_itself(tmp_path: Path):
+    child = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('told by a stranger', flush=True))\n"
+        "print('ready', flush=True); sys.stdin.read(); print('told by its parent', flush=True)"
+    )
+    parent = (
+        "import signal, subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE)\n"
+        "def end(*_):\n    child.communicate(); sys.exit(5)\n"
+        "signal.signal(signal.SIGTERM, end); signal.pause()"
+    )
+    process = ManagedProcess.start(python(parent, child), tmp_path / "log")
+    process.wait_ready(lambda: "ready" in (tmp_path / "log").read_text(), 60)
+    process.end_in_order(60)
+    assert process.stop() == 5
+    assert (tmp_path / "log").read_text() == "ready\ntold by its parent\n"
+
+
+def test_who_does_not_end_in_order_is_ended_in_the_end(tmp_path: Path):
+    process, family = start_family(tmp_path)
+    process.end_in_order(0.1)
+    process.stop(0.2)
+    assert_all_end(family)
+    process.end_in_order(60)  # of one that has ended: nothing
+
+
 def test_stop_without_grace_kills_at_once(tmp_path: Path):
     process, family = start_family(tmp_path)
     assert process.stop(grace=0) == -signal.SIGKILL
