@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
 # Many tests wait for a checkpoint or a JVM, so more files at a time than cores; those of one file follow one another.
-WORKERS ?= 5
+WORKERS ?= 4
 # Hundreds of processes are started by the tests: each would compile again what was changed since the setup.
 unexport PYTHONDONTWRITEBYTECODE
 

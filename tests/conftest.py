@@ -30,12 +30,23 @@ os.environ.setdefault(
 )
 
 
+# Minutes each, the longest first: begun late, one of them would run alone at the end.
+_LONGEST = ["test_changes", "test_up", "test_demo", "test_alerts", "test_expired_records", "test_dagster_process"]
+_LONGEST += ["test_crashes", "test_formats", "test_harmed_lake", "test_existing_table_job", "test_causes"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that start the real stack come first: they wait much, so others run beside them, and none is the last.
 
     Behind them the simulation, a long file too.
     """
-    items.sort(key=lambda one: (one.get_closest_marker("e2e") is None, "simulation" not in one.path.parts))
+
+    def order(one: pytest.Item) -> tuple[bool, int, bool]:
+        name = one.path.stem
+        length = _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+        return one.get_closest_marker("e2e") is None, length, "simulation" not in one.path.parts
+
+    items.sort(key=order)
 
 
 def pytest_collection_finish() -> None:
