@@ -82,7 +82,7 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
         memory=replace(
             known.memory(),
             problems=tuple(problems),
-            incarnation_problem=stranger(known, seen.snapshot),
+            incarnation_problem=stranger(known, seen.snapshot) or _unattributed(seen, owners),
             lake_since=_since(known, deployments),
         ),
         coverage=coverage,
@@ -125,6 +125,7 @@ def _identity(state: LedgerState, seen: Seen) -> list[Event]:
     current, before = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id), state.incarnation
     if before is None:
         declared = [Incarnation(*one.incarnation) for one in seen.deployments]
+        declared += [one for one in seen.fold.coverage if isinstance(one, Incarnation)]  # of records that are gone
         agreed = seen.records_whole and all(same_topic(one, current) or state.is_sealed(one) for one in declared)
         return [IncarnationOpened(seen.at, current)] if agreed else []
     if before.cluster_id != current.cluster_id or same_topic(before, current):
@@ -176,6 +177,25 @@ def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionC
             if len(cut):
                 found[partition] = cut
     return [LogTruncated(seen.at, found)] if found else []
+
+
+def _unattributed(seen: Seen, owners: list[Owner]) -> str | None:
+    """Why index rows may be of another topic than the broker's, though no record that can be read says so.
+
+    A record told of that topic before it became unreadable or went, or it cannot be read now and never was.
+    """
+    if seen.snapshot is None:
+        return None
+    current = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id)
+    told = {Incarnation(*one.incarnation) for one in seen.deployments}  # the decision looks at those
+    known = [one for one in owners if isinstance(one, Incarnation) and one not in told]
+    others = sorted((one for one in known if not same_topic(one, current)), key=str)
+    if others:
+        return f"the broker is {current}, and there are index rows of {others[0]}: restore its deployment record"
+    nameless = [] if seen.records_whole else sorted(one for one in owners if isinstance(one, str))
+    if nameless:
+        return f"index rows of writer {nameless[0]} may be of another topic: its deployment record cannot be read"
+    return None
 
 
 def stranger(state: LedgerState, snapshot: BrokerSnapshot | None) -> str | None:

@@ -112,6 +112,30 @@ def test_the_brokers_word_alone_opens_nothing_while_a_deployment_record_that_may
     assert recall(LedgerState(), replace(seen, records_whole=True)).state.incarnation == ELSEWHERE
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_rows_of_another_topic_are_in_doubt_though_the_record_that_said_so_is_gone(*, opened: bool) -> None:
+    known = replay([IncarnationOpened(NOW, B)]) if opened else LedgerState()
+    seen = Seen(NOW, fold({A: (Row(0, 0, 9),)}), deployments=(record("w2", B),), snapshot=broker(B, ended(20)))
+    found = recall(known, seen)
+    doubt = "the broker is c/b, and there are index rows of c/a: restore its deployment record"
+    assert found.memory.incarnation_problem == doubt
+    assert found.state.incarnation == (B if opened else None), "what once contradicted is not agreed on"
+    sealed = replay([IncarnationSealed(NOW, A, "complete")], known)
+    assert recall(sealed, seen).memory.incarnation_problem is None
+    assert recall(sealed, seen).state.incarnation == B
+    assert recall(known, replace(seen, snapshot=None)).memory.incarnation_problem is None
+
+
+def test_rows_of_a_writer_whose_record_cannot_be_read_are_in_doubt_and_of_one_that_never_had_one_are_not() -> None:
+    seen = Seen(NOW, fold({"w1": (Row(0, 0, 9),), None: (Row(0, 9, 12),)}), snapshot=broker(B, ended(20)))
+    for known in (LedgerState(), replay([IncarnationOpened(NOW, B)])):
+        doubt = recall(known, replace(seen, records_whole=False)).memory.incarnation_problem
+        assert doubt == "index rows of writer w1 may be of another topic: its deployment record cannot be read"
+        assert recall(known, seen).memory.incarnation_problem is None
+    only_nameless = replace(seen, fold=fold({None: (Row(0, 9, 12),), B: (Row(0, 0, 9),)}), records_whole=False)
+    assert recall(LedgerState(), only_nameless).memory.incarnation_problem is None
+
+
 def test_a_topic_without_a_single_look_is_sealed_as_undetermined() -> None:
     found = recall(OPENED, Seen(NOW, Fold(), snapshot=broker(B, ended(0))))
     assert found.events == (IncarnationSealed(NOW, A, "undetermined"), IncarnationOpened(NOW, B))
