@@ -59,6 +59,7 @@ def _do(step: str, history: History) -> None:  # noqa: C901, PLR0912 - a list of
     elif step == "resume":
         world.resume()
     elif step == "lose records":
+        world.release()  # as above: a checkpoint commits the files of the one before it first
         world.checkpoint(loses=True)
     elif step == "expire":
         world.expire()

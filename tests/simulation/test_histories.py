@@ -20,6 +20,7 @@ HISTORIES = 2_000  # a minute
 ONCE_BROKEN = (
     *(1_002_453, 1_002_651, 1_003_149, 1_006_235, 3_001_051, 6_012_576, 6_045_737, 6_057_663, 6_066_114),
     *(6_080_484, 6_089_627, 6_093_943, 6_096_291, 7_045_878),
+    *(8_003_112, 8_033_881),
 )
 SOME = 100  # in which a broken auditor is found out, from a seed on that is near to the first that does
 
