@@ -20,33 +20,12 @@ from tests.e2e.pipeline import PATIENCE_SECONDS, Pipeline, Place, Record
 pytestmark = pytest.mark.e2e
 
 
-def test_a_job_with_state_fails_loudly_goes_on_behind_the_deleted_records_and_is_strict_again(
+def test_a_job_whose_records_are_deleted_fails_loudly_goes_on_behind_them_and_is_strict(
     pipeline: Pipeline,
 ) -> None:
     pipeline.configure(format="raw")  # without a Python worker, for the many restarts of a job that cannot go on
-    pipeline.start()
-    pipeline.produce(3000)
-    pipeline.wait_moved(3000)
-    pipeline.stop()
-    pipeline.produce(3000)
-    seen = pipeline.readable()
-    # Of partition 0 something is left behind the job's position, of partition 1 nothing, partition 2 is untouched.
-    delete_records(pipeline.bootstrap_servers, pipeline.topic, {0: 1500, 1: 2000})
-
-    said = pipeline.start_fails()
-    assert "were deleted" in said
-    assert "--skip-expired" in said
-
-    left = {place: record for place, record in seen.items() if not _within(place, {0: (1000, 1500), 1: (1000, 2000)})}
-    pipeline.start("--skip-expired")
-    pipeline.wait_moved(len(left))
-    _, _, passing, strict = pipeline.deployments
-    assert (passing["reason"], strict["reason"]) == ("restored", "from-index-end")
-    assert passing["skipped"] == {"0": [[1000, 1500]], "1": [[1000, 2000]]}
-    assert strict["start_offsets"]["1"] == 2000
-    pipeline.produce(300)
-    left |= {place: record for place, record in pipeline.readable().items() if place not in seen}
-    pipeline.wait_moved(len(left))
+    left = _without_state(pipeline)
+    left = _with_state(pipeline, left)
     assert_exact(pipeline, left)
 
     _delete_while_the_job_sleeps(pipeline)
@@ -57,7 +36,8 @@ def test_a_job_with_state_fails_loudly_goes_on_behind_the_deleted_records_and_is
         pipeline.stop()
 
 
-def test_a_job_without_state_is_refused_and_goes_on_behind_the_deleted_records(pipeline: Pipeline) -> None:
+def _without_state(pipeline: Pipeline) -> dict[Place, Record]:
+    """The first job dies before it reads, and what it declared to read is deleted; the records that are left."""
     pipeline.produce(3000)
     _declare_and_die(pipeline)
     delete_records(pipeline.bootstrap_servers, pipeline.topic, {0: 700, 1: 1000})
@@ -66,7 +46,7 @@ def test_a_job_without_state_is_refused_and_goes_on_behind_the_deleted_records(p
     assert "partition 0: [0, 700), partition 1: [0, 1000)" in said
     assert "--skip-expired" in said
 
-    left: dict[Place, Record] = pipeline.readable()
+    left = pipeline.readable()
     pipeline.start("--skip-expired")
     pipeline.wait_moved(len(left))
     pipeline.stop()
@@ -74,6 +54,31 @@ def test_a_job_without_state_is_refused_and_goes_on_behind_the_deleted_records(p
     declared, repeated = pipeline.deployments
     assert (declared["reason"], repeated["reason"]) == ("first", "repeated")
     assert repeated["skipped"] == {"0": [[0, 700]], "1": [[0, 1000]]}
+    return left
+
+
+def _with_state(pipeline: Pipeline, before: dict[Place, Record]) -> dict[Place, Record]:
+    """The job's savepoint points at deleted records; every record that is left, of before and of after."""
+    pipeline.produce(3000)
+    seen = before | pipeline.readable()
+    # Of partition 0 something is left behind the job's position, of partition 1 nothing, partition 2 is untouched.
+    delete_records(pipeline.bootstrap_servers, pipeline.topic, {0: 1500, 1: 2000})
+
+    said = pipeline.start_fails()
+    assert "were deleted" in said
+    assert "--skip-expired" in said
+
+    left = {place: record for place, record in seen.items() if not _within(place, {0: (1000, 1500), 1: (1000, 2000)})}
+    pipeline.start("--skip-expired")
+    pipeline.wait_moved(len(left))
+    *_, passing, strict = pipeline.deployments
+    assert (passing["reason"], strict["reason"]) == ("restored", "from-index-end")
+    assert passing["skipped"] == {"0": [[1000, 1500]], "1": [[1000, 2000]]}
+    assert strict["start_offsets"]["1"] == 2000
+    pipeline.produce(300)
+    left |= {place: record for place, record in pipeline.readable().items() if place not in seen}
+    pipeline.wait_moved(len(left))
+    return left
 
 
 def _within(place: Place, ranges: dict[int, tuple[int, int]]) -> bool:
