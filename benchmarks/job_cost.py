@@ -114,7 +114,7 @@ def one(variant: str, bootstrap: str, folder: str, registry_url: str) -> None:
         tables = JobTables(options, f"file://{lake}/data", f"file://{lake}/quarantine", f"file://{lake}/index")
         jars = tuple(fetch_jars("flink", cache=cache_folder(os.environ)))
         config = JobConfig(topic, schema, tables, 3.0, jars=jars, registry=registry)
-        prepare_jvm(find_java(os.environ).home, Path(lake) / "log")
+        prepare_jvm(find_java(os.environ).home, Path(lake) / "log", jars)
         environment = build_environment(config, flink_options(config, f"file://{lake}/state", None))
         statements = environment.create_statement_set()
         chosen = inserts(schema)[:1] if name == "raw" else inserts(schema)

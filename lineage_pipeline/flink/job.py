@@ -63,7 +63,7 @@ def run_job(run: JobRun, stop: threading.Event, report: Report) -> str | None:
     Returns the path of the savepoint it was stopped with, or None when it was only submitted (`detached`). Raises
     StartRefusedError before anything is read when a person has to decide, and JobError when the job fails.
     """
-    prepare_jvm(run.options.java_home, run.options.log_dir)
+    _prepare_jvm(run.options)
     hide_secrets(run.settings.secrets())
     savepoint, passing = _adopted(run, stop, report) or _run_once(run, stop, report)
     if passing and not stop.is_set():
@@ -78,10 +78,14 @@ def run_job(run: JobRun, stop: threading.Event, report: Report) -> str | None:
 
 def compiled_plan(settings: Settings, topic: TopicSettings, options: JobOptions) -> str:
     """The plan as `lineage job plan` shows it: compiled afresh, nothing stored or started."""
-    prepare_jvm(options.java_home, options.log_dir)
+    _prepare_jvm(options)
     hide_secrets(settings.secrets())
     config = job_config(settings, topic, options)
     return compile_plan(build_environment(config, flink_options(config, "file:///not-started", None)), config.schema)
+
+
+def _prepare_jvm(options: JobOptions) -> None:
+    prepare_jvm(options.java_home, options.log_dir, options.jars if options.cluster_url is None else ())
 
 
 def _run_once(run: JobRun, stop: threading.Event, report: Report) -> tuple[str | None, bool]:
