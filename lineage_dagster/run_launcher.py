@@ -2,14 +2,16 @@
 
 A run is a child of the code server that started it. Dagster's own launcher never asks for it again: a run whose server
 is killed stays `STARTED` and keeps its pool, so no audit of its topic could begin until dagster.yaml's
-max_runtime_seconds is over. With this one, run monitoring fails it after two looks (`run_launcher` in dagster.yaml).
+max_runtime_seconds is over. With this one run monitoring fails it after three minutes (`run_launcher` in dagster.yaml).
 """
 
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
+import grpc
 from dagster import DagsterRun, DefaultRunLauncher
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 _ASK_SECONDS = 15
+# How long a run has to be missed: a server may be away for a moment, and one whose code was reloaded answers for its
+# newest child only, while a run goes on in the child before.
+_PATIENCE_SECONDS = 180.0
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -29,7 +34,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
-        self._missed: set[str] = set()
+        self._missed_since: dict[str, float] = {}  # by run: the first of the looks in a row that did not find it
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -37,18 +42,16 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """NOT_FOUND, with the reason, once two looks in a row did not find the run; else RUNNING.
-
-        Two, because a server may be busy for a moment, and one that is reloaded answers for its newest child only.
-        """
+        """NOT_FOUND, with the reason, once no look of the last three minutes found the run; else RUNNING."""
         reason = _missing(run)
         if reason is None:
-            self._missed.discard(run.run_id)
+            self._missed_since.pop(run.run_id, None)
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        if run.run_id not in self._missed:
-            self._missed.add(run.run_id)
-            return CheckRunHealthResult(WorkerStatus.RUNNING, f"{reason}; asking once more")
-        self._missed.discard(run.run_id)
+        now = time.monotonic()
+        first = self._missed_since.setdefault(run.run_id, now)
+        if first == now or now - first < _PATIENCE_SECONDS:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, f"{reason}; asking again")
+        del self._missed_since[run.run_id]
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, reason)
 
 
@@ -65,8 +68,10 @@ def _missing(run: DagsterRun) -> str | None:
     )
     try:
         answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=_ASK_SECONDS)
-    except DagsterUserCodeUnreachableError:
-        return "the code server that started it does not answer"
+    except DagsterUserCodeUnreachableError as error:
+        told = error.__cause__
+        gone = isinstance(told, grpc.RpcError) and told.code() == grpc.StatusCode.UNAVAILABLE
+        return "the code server that started it is not there" if gone else None  # busy, or in trouble: it may live
     if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
         return None
     return "the code server was started anew and does not know it"

@@ -62,7 +62,9 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
     known = replay(events, state)
     owners = [one for one in seen.fold.coverage if not _is_sealed(known, one)]
     coverage = seen.fold.of(owners)
-    later = [*_vanished(known, seen, coverage, owners), *_truncated(known, seen, coverage)]
+    doubt = stranger(known, seen.snapshot) or _unattributed(known, seen, owners)
+    later = _vanished(known, seen, coverage, owners)
+    later += _truncated(known, seen, coverage) if doubt is None else []
     known = replay(later, known)
     sealed = [one for one in seen.deployments if known.is_sealed(Incarnation(*one.incarnation))]
     present = {one.writer for one in seen.deployments}
@@ -82,7 +84,7 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
         memory=replace(
             known.memory(),
             problems=tuple(problems),
-            incarnation_problem=stranger(known, seen.snapshot) or _unattributed(seen, owners),
+            incarnation_problem=doubt,
             lake_since=_since(known, deployments),
         ),
         coverage=coverage,
@@ -165,7 +167,7 @@ def _vanished(
 
 def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionCoverage]) -> list[Event]:
     """What the log reached, by an earlier look or an index row, and does not reach now."""
-    if seen.snapshot is None or state.incarnation is None or stranger(state, seen.snapshot) is not None:
+    if seen.snapshot is None or state.incarnation is None:
         return []
     found = {}
     for partition, offsets in seen.snapshot.partitions.items():
@@ -179,22 +181,24 @@ def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionC
     return [LogTruncated(seen.at, found)] if found else []
 
 
-def _unattributed(seen: Seen, owners: list[Owner]) -> str | None:
-    """Why index rows may be of another topic than the broker's, though no record that can be read says so.
+def _unattributed(state: LedgerState, seen: Seen, owners: list[Owner]) -> str | None:
+    """Why index rows may be of another topic than the one that is now, though no record that can be read says so.
 
     A record told of that topic before it became unreadable or went, or it cannot be read now and never was.
     """
     if seen.snapshot is None:
         return None
     current = Incarnation(seen.snapshot.cluster_id, seen.snapshot.topic_id)
-    told = {Incarnation(*one.incarnation) for one in seen.deployments}  # the decision looks at those
-    known = [one for one in owners if isinstance(one, Incarnation) and one not in told]
-    others = sorted((one for one in known if not same_topic(one, current)), key=str)
+    told = {Incarnation(*one.incarnation) for one in seen.deployments}  # the decision compares those
+    known = sorted((one for one in owners if isinstance(one, Incarnation) and one not in told), key=str)
+    # where the broker knows no topic ids, rows and records can still contradict each other
+    others = [one for one in known if not all(same_topic(one, other) for other in (current, *told, *known))]
     if others:
         return f"the broker is {current}, and there are index rows of {others[0]}: restore its deployment record"
-    nameless = [] if seen.records_whole else sorted(one for one in owners if isinstance(one, str))
-    if nameless:
-        return f"index rows of writer {nameless[0]} may be of another topic: its deployment record cannot be read"
+    nameless = sorted(one for one in owners if isinstance(one, str))
+    unread = [one for one in nameless if one in state.writers or not seen.records_whole]
+    if unread:
+        return f"index rows of writer {unread[0]} may be of another topic: its deployment record cannot be read"
     return None
 
 

@@ -115,12 +115,12 @@ class Cluster:
         request = Request(self.url + path, data, {"Content-Type": "application/json"})  # noqa: S310 - http(s), as checked
         try:
             with urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - as above
-                return json.load(answer)
+                return dict(json.load(answer))
         except HTTPError as error:
             if missing_ok and error.code == _NOT_FOUND:
                 return None
             raise JobError(f"the Flink cluster at {self.url} refused {path} ({error.code}): see its log") from None
-        except (HTTPException, OSError, ValueError) as error:
+        except (HTTPException, OSError, ValueError, TypeError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
             raise JobError(
                 f"the Flink cluster at {self.url} does not answer ({reason}): start it, or check FLINK_REST_URL"

@@ -24,6 +24,7 @@ from lineage_pipeline.registry_settings import RegistrySettings
 if TYPE_CHECKING:
     from pyflink.table import TableEnvironment
 
+_HADOOP_CONF = Path("/etc/hadoop/conf")
 MAX_PARALLELISM = 128  # fixed for the life of the state: the job rescales up to it
 # A partition idle for longer than this only starts a new run. The islands expire at half of it, see offset_index.sql.
 DEFAULT_STATE_TTL_SECONDS = 86_400.0
@@ -160,6 +161,8 @@ def prepare_jvm(java_home: Path | None, log_dir: Path | None, jars: Sequence[Pat
     ours = [str(jar.resolve()) for jar in jars if _fits_class_path(jar)]
     theirs = [one for one in os.environ.get("HADOOP_CLASSPATH", "").split(os.pathsep) if one and one not in ours]
     if ours:
+        if "HADOOP_CLASSPATH" not in os.environ and _HADOOP_CONF.is_dir():
+            os.environ.setdefault("HADOOP_CONF_DIR", str(_HADOOP_CONF))  # as the launcher does where neither is set
         os.environ["HADOOP_CLASSPATH"] = os.pathsep.join([*ours, *theirs])
     os.environ.setdefault("LOG4J_PROPERTIES", str(Path(__file__).with_name("log4j.properties")))
 

@@ -202,8 +202,8 @@ class DagsterProcess:
     def _answers(self) -> bool:
         try:
             with urlopen(f"{self.url}/server_info", timeout=_HTTP_SECONDS) as answer:  # noqa: S310 - our own http address
-                return bool(json.load(answer).get("dagster_version"))
-        except (HTTPException, OSError, ValueError):
+                return "dagster_version" in dict(json.load(answer))
+        except (HTTPException, OSError, ValueError, TypeError):
             return False  # not up yet
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,8 +211,8 @@ class DagsterProcess:
         request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 - our own http address
         try:
             with urlopen(request, timeout=_HTTP_SECONDS) as answer:  # noqa: S310 - our own http address
-                content = json.load(answer)
-        except (HTTPException, OSError, ValueError) as error:
+                content = dict(json.load(answer))
+        except (HTTPException, OSError, ValueError, TypeError) as error:
             raise ProcessError(f"Dagster at {self.url} does not answer ({error}): see {self._log}") from None
         if content.get("errors"):
             raise ProcessError(f"Dagster refused a query: {content['errors'][0].get('message')}")

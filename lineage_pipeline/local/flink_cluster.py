@@ -135,5 +135,5 @@ class FlinkCluster:
         try:
             with urlopen(f"{self.url}/overview", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - our own http address
                 return int(json.load(answer)["slots-total"]) >= self._slots
-        except (HTTPException, OSError, ValueError, KeyError):
+        except (HTTPException, OSError, ValueError, KeyError, TypeError):
             return False

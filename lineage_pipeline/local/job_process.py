@@ -158,7 +158,6 @@ class JobProcess:
     def _rest(self, path: str) -> dict[str, Any] | None:
         try:
             with urlopen(self.ui_url + path, timeout=_REST_SECONDS) as answer:  # noqa: S310 - our own http address
-                content: dict[str, Any] = json.load(answer)
-                return content
-        except (HTTPException, OSError, ValueError):
+                return dict(json.load(answer))
+        except (HTTPException, OSError, ValueError, TypeError):
             return None  # not up yet

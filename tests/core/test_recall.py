@@ -23,6 +23,7 @@ from lineage_pipeline.core.ledger_events import (
     LogTruncated,
     Looked,
     Restarted,
+    WritersSeen,
 )
 from lineage_pipeline.core.memory import ObservedPartition
 from lineage_pipeline.core.offsets import RangeSet
@@ -134,6 +135,27 @@ def test_rows_of_a_writer_whose_record_cannot_be_read_are_in_doubt_and_of_one_th
         assert recall(known, seen).memory.incarnation_problem is None
     only_nameless = replace(seen, fold=fold({None: (Row(0, 9, 12),), B: (Row(0, 0, 9),)}), records_whole=False)
     assert recall(LedgerState(), only_nameless).memory.incarnation_problem is None
+
+
+def test_a_rebuilt_fold_does_not_forget_that_a_writer_had_a_record_that_is_gone() -> None:
+    known = replay([IncarnationOpened(NOW, B), WritersSeen(("w1",))])
+    rebuilt = Seen(NOW, fold({"w1": (Row(0, 0, 9),)}), snapshot=broker(B, ended(20)))
+    assert "of writer w1 may be of another topic" in str(recall(known, rebuilt).memory.incarnation_problem)
+
+
+def test_rows_and_records_contradict_each_other_where_the_broker_knows_no_topic_ids() -> None:
+    nameless = replace(broker(B, ended(20)), topic_id=None)
+    seen = Seen(NOW, fold({A: (Row(0, 0, 9),), B: (Row(0, 9, 12),)}), deployments=(record("w2", B),), snapshot=nameless)
+    assert "index rows of c/a" in str(recall(LedgerState(), seen).memory.incarnation_problem)
+    only_b = replace(seen, fold=fold({B: (Row(0, 9, 12),)}))
+    assert recall(LedgerState(), only_b).memory.incarnation_problem is None
+
+
+def test_rows_in_doubt_do_not_make_a_log_look_cut_back() -> None:
+    state = replay([IncarnationOpened(NOW, B), looked("complete", 20, 20)])
+    seen = Seen(NOW, fold({"w1": (Row(0, 0, 100),)}), snapshot=broker(B, ended(20)), records_whole=False)
+    assert recall(state, seen).events == ()
+    assert [type(one) for one in recall(state, replace(seen, records_whole=True)).events] == [LogTruncated]
 
 
 def test_a_topic_without_a_single_look_is_sealed_as_undetermined() -> None:

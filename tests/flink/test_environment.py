@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lineage_pipeline.core.record_schema import record_schema
+from lineage_pipeline.flink import environment
 from lineage_pipeline.flink.environment import JobConfig, flink_options, prepare_jvm
 from lineage_pipeline.flink.tables import JobTables
 
@@ -48,6 +49,18 @@ def test_what_a_person_has_put_on_the_class_path_stays_behind_ours_however_often
     for _ in range(2):
         prepare_jvm(None, None, JARS)
     assert os.environ["HADOOP_CLASSPATH"] == "/jars/kafka.jar:/jars/par quet.jar:/their/hadoop/*"
+
+
+@pytest.mark.parametrize("theirs", [None, "/their/conf"])
+def test_the_usual_configuration_of_hadoop_is_found_as_before(
+    class_path: pytest.MonkeyPatch, tmp_path: Path, theirs: str | None
+) -> None:
+    class_path.setattr(environment, "_HADOOP_CONF", tmp_path)
+    class_path.setenv("HADOOP_CONF_DIR", theirs or "")
+    if theirs is None:
+        class_path.delenv("HADOOP_CONF_DIR")
+    prepare_jvm(None, None, JARS)
+    assert os.environ["HADOOP_CONF_DIR"] == (theirs or str(tmp_path))
 
 
 def test_another_cluster_is_brought_everything_and_the_python_operators() -> None:

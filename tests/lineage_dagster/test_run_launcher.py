@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._grpc.client import DagsterGrpcClient
 
+from lineage_dagster import run_launcher
 from lineage_dagster.run_launcher import WatchedRunLauncher
 from lineage_pipeline.local.dagster_instance import write_instance
 from lineage_pipeline.local.ports import HOST, free_ports
@@ -125,9 +127,10 @@ def _look(daemon: WorkspaceProcessContext) -> None:
     assert errors == [None]
 
 
-def test_runs_that_go_on_are_left_alone_and_those_that_died_with_their_code_server_fail_at_the_second_look(
-    instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, server: Server
+def test_runs_that_go_on_are_left_alone_and_those_that_died_with_their_code_server_fail(
+    instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(run_launcher, "_PATIENCE_SECONDS", 0.0)  # then the second look decides
     run = _started(instance, daemon)
     for _ in range(3):
         _look(daemon)
@@ -143,7 +146,7 @@ def test_runs_that_go_on_are_left_alone_and_those_that_died_with_their_code_serv
 
     run = _started(instance, daemon)
     server.kill()
-    assert _fails_at_the_second_look(instance, daemon, run) == "the code server that started it does not answer"
+    assert _fails_at_the_second_look(instance, daemon, run) == "the code server that started it is not there"
 
 
 def _fails_at_the_second_look(instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, run: dg.DagsterRun) -> str:
@@ -155,6 +158,25 @@ def _fails_at_the_second_look(instance: dg.DagsterInstance, daemon: WorkspacePro
     said = [event.dagster_event.message or "" for event in instance.all_logs(run.run_id) if event.dagster_event]
     (failed,) = [text for text in said if "NOT_FOUND" in text]
     return failed.split("'")[1]
+
+
+def test_a_miss_of_less_than_three_minutes_is_none(monkeypatch: pytest.MonkeyPatch):
+    now = [1000.0]
+    monkeypatch.setattr(run_launcher.time, "monotonic", lambda: now[0])
+    nowhere = dg.DagsterRun(job_name="sleeper", tags={GRPC_INFO_TAG: '{"host": "127.0.0.1", "port": 1}'})
+    launcher, said = WatchedRunLauncher(), []
+    for now[0] in (1000.0, 1030.0, 1179.0, 1180.0, 1210.0):
+        said += _judged(launcher, [nowhere])
+    assert said == ["RUNNING", "RUNNING", "RUNNING", "NOT_FOUND", "RUNNING"]
+
+
+def test_a_server_that_is_too_busy_to_answer_may_have_the_run_still(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_launcher, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run_launcher, "_ASK_SECONDS", 1)
+    with socket.create_server((HOST, 0)) as silent:
+        where = f'{{"host": "{HOST}", "port": {silent.getsockname()[1]}}}'
+        waiting = dg.DagsterRun(job_name="sleeper", tags={GRPC_INFO_TAG: where})
+        assert _judged(WatchedRunLauncher(), [waiting] * 2) == ["RUNNING"] * 2
 
 
 def test_a_run_that_another_launcher_started_is_not_judged():

@@ -19,11 +19,12 @@ from lineage_pipeline.local.s3_server import S3Server
 
 # what a gRPC server says to a request over HTTP/1, no line at all, and a line without an end
 NONSENSE = [b"\x00\x00\x1e\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00Unexpected HTTP/1.x request", b"", b"x" * 70_000]
+NONSENSE += [b"HTTP/1.0 200 OK\r\n\r\n" + body for body in (b"[1]", b"null", b'"text"')]
 
 
-@pytest.fixture(params=NONSENSE, ids=["grpc", "nothing", "endless"])
+@pytest.fixture(params=NONSENSE, ids=["grpc", "nothing", "endless", "list", "null", "text"])
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Of a server that speaks no HTTP."""
+    """Of a server that speaks no HTTP, or says something else than is asked for."""
 
     def answer() -> None:
         while True:
@@ -63,11 +64,16 @@ def _s3(port: int, folder: Path, java: Java) -> bool:
     return server._answers()
 
 
-@pytest.mark.parametrize("probe", [_job, _cluster, _dagster, _s3])
+@pytest.mark.parametrize("probe", [_job, _cluster, _dagster])
 def test_it_is_not_the_one_that_is_waited_for(
     probe: Callable[[int, Path, Java], bool], port: int, tmp_path: Path, java: Java
 ):
     assert probe(port, tmp_path, java) is False
+
+
+@pytest.mark.parametrize("port", NONSENSE[:3], indirect=True)
+def test_what_speaks_no_http_is_no_s3_server(port: int, tmp_path: Path, java: Java):
+    assert _s3(port, tmp_path, java) is False
 
 
 def test_a_cluster_at_a_wrong_address_is_named(port: int):
