@@ -48,9 +48,8 @@ class WatchedRunLauncher(DefaultRunLauncher):
             self._missed_since.pop(run.run_id, None)
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         now = time.monotonic()
-        first = self._missed_since.setdefault(run.run_id, now)
-        if first == now or now - first < _PATIENCE_SECONDS:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, f"{reason}; asking again")
+        if now - self._missed_since.setdefault(run.run_id, now) < _PATIENCE_SECONDS:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         del self._missed_since[run.run_id]
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, reason)
 

@@ -166,7 +166,7 @@ def _vanished(
 
 
 def _truncated(state: LedgerState, seen: Seen, coverage: Mapping[int, PartitionCoverage]) -> list[Event]:
-    """What the log reached, by an earlier look or an index row, and does not reach now."""
+    """What the log reached, by an earlier look or an index row of this very topic, and does not reach now."""
     if seen.snapshot is None or state.incarnation is None:
         return []
     found = {}

@@ -59,7 +59,9 @@ class Cluster:
 
     def find(self, topic: str) -> FoundJob | None:
         """The topic's job, if it runs there. Raises JobError without an answer, StartRefusedError for two of them."""
-        jobs = self._patiently(lambda: self._ask("/jobs/overview"))["jobs"]
+        jobs = self._patiently(lambda: self._ask("/jobs/overview")).get("jobs")
+        if jobs is None:
+            raise JobError(f"what answers at {self.url} is no Flink cluster: check FLINK_REST_URL")
         name = re.compile(rf"{_PREFIX} {re.escape(topic)} (\S+)({_PASSING})?")
         matches = [(str(job["jid"]), name.fullmatch(str(job["name"]))) for job in jobs if job["state"] not in _OVER]
         found = [FoundJob(job_id, match[1], bool(match[2])) for job_id, match in matches if match]

@@ -6,8 +6,8 @@ The guard reads its standard input, a pipe whose other end only the owner holds.
 kill -9 included, the kernel closes the pipe; the guard then ends CMD and everything CMD has started: TERM, and KILL
 after the grace. A number written to the pipe before it is closed replaces the grace (0 means KILL at once).
 
-CMD and its JVMs have a folder for temporary files that is removed after them: a Flink that is killed leaves a quarter
-of a gigabyte of jars there.
+CMD and its JVMs have a folder for temporary files that is removed after them: a Flink that is killed leaves its jars
+there, up to a quarter of a gigabyte on a cluster.
 
 On standard output the guard says two lines: `pid N` once CMD runs (or `failed TEXT`), and `exit CODE` at the end, the
 way subprocess counts: negative for a signal. CMD's output goes to the guard's standard error.

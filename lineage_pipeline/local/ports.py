@@ -25,10 +25,10 @@ def free_ports(count: int) -> list[int]:
     wrong answer. Of the kernel's own range it would be a larger one: every connection and every server without a port
     of its own takes one of those.
     """
-    lot = random.SystemRandom()
+    lot, above = random.SystemRandom(), _first_port_of_the_kernel()
     with contextlib.ExitStack() as held:
         found: list[int] = []
-        for port in lot.sample(range(_LOWEST_PORT, _first_port_of_the_kernel()), _TRIES):
+        for port in lot.sample(range(_LOWEST_PORT, above), _TRIES):
             if len(found) == count:
                 break
             one = held.enter_context(socket.socket())
@@ -36,9 +36,7 @@ def free_ports(count: int) -> list[int]:
                 one.bind((HOST, port))
                 found.append(port)
         if len(found) < count:
-            raise SetupError(
-                f"no free ports on {HOST}: {_TRIES} between {_LOWEST_PORT} and {_first_port_of_the_kernel()} were tried"
-            )
+            raise SetupError(f"no free ports on {HOST}: {_TRIES} between {_LOWEST_PORT} and {above} were tried")
         return found
 
 

@@ -58,7 +58,7 @@ class ManagedProcess:
 
         `env` replaces the environment; `hold` are file descriptors that stay open until the command has ended
         (StateLock.fileno, so that the next owner waits for it); `grace` is how many seconds the command gets to end
-        cleanly, also when the owner has gone without a word. Its temporary files go when it has ended, however it ends.
+        cleanly, also when the owner has gone without a word. Its temporary files are removed when it has ended.
         Raises ProcessError when it cannot be started and SetupError when the log cannot be written.
         """
         words = [str(word) for word in command]

@@ -104,6 +104,12 @@ def test_a_cluster_that_does_not_answer_never_looks_like_one_without_jobs(rest: 
         Cluster(rest.url).find("orders")
 
 
+def test_another_program_at_its_address_never_looks_like_one_without_jobs(rest: Rest) -> None:
+    rest.answers["/jobs/overview"] = {"status": "ok"}
+    with pytest.raises(JobError, match="is no Flink cluster"):
+        Cluster(rest.url).find("orders")
+
+
 def test_a_cluster_that_comes_back_is_waited_for(rest: Rest) -> None:
     rest.answers["/jobs/overview"] = [503, 503, jobs()]
     assert Cluster(rest.url).find("orders") is None

@@ -130,7 +130,7 @@ def _look(daemon: WorkspaceProcessContext) -> None:
 def test_runs_that_go_on_are_left_alone_and_those_that_died_with_their_code_server_fail(
     instance: dg.DagsterInstance, daemon: WorkspaceProcessContext, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(run_launcher, "_PATIENCE_SECONDS", 0.0)  # then the second look decides
+    monkeypatch.setattr(run_launcher, "_PATIENCE_SECONDS", 1e-9)  # then the second look decides
     run = _started(instance, daemon)
     for _ in range(3):
         _look(daemon)
@@ -171,7 +171,7 @@ def test_a_miss_of_less_than_three_minutes_is_none(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_server_that_is_too_busy_to_answer_may_have_the_run_still(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(run_launcher, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(run_launcher, "_PATIENCE_SECONDS", 1e-9)
     monkeypatch.setattr(run_launcher, "_ASK_SECONDS", 1)
     with socket.create_server((HOST, 0)) as silent:
         where = f'{{"host": "{HOST}", "port": {silent.getsockname()[1]}}}'
