@@ -17,6 +17,7 @@ from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java, find_java
 from lineage_pipeline.local.s3_server import S3Server
 from lineage_pipeline.settings import without_settings
+from tests.flink_classes import use_archive
 from tests.shared_service import shared
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -31,8 +32,10 @@ os.environ.setdefault(
 
 
 # Minutes each, the longest first: begun late, one of them would run alone at the end.
-_LONGEST = ["test_changes", "test_up", "test_demo", "test_alerts", "test_expired_records", "test_dagster_process"]
-_LONGEST += ["test_crashes", "test_formats", "test_harmed_lake", "test_existing_table_job", "test_causes"]
+# Before them the one whose JVM says what classes a job's JVM loads: tests/flink_classes.py.
+_LONGEST = ["test_decode_e2e", "test_changes", "test_up", "test_demo", "test_alerts", "test_expired_records"]
+_LONGEST += ["test_dagster_process", "test_crashes", "test_formats", "test_harmed_lake"]
+_LONGEST += ["test_existing_table_job", "test_causes"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,6 +94,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run have in common."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def classes_of_flink(run_folder: Path) -> None:
+    """Flink's JVMs share the classes that the first of them loaded."""
+    use_archive(run_folder)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, StatementSet, TableEnvironment
 
 from lineage_pipeline.flink.add_index import IndexedSource, add_offset_index, check_one_source
+from lineage_pipeline.flink.environment import prepare_jvm
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 
 TOPICS, LAKE = os.environ["TOPICS"].split(","), Path(os.environ["LAKE"])
@@ -24,8 +25,7 @@ OPTIONS = {
 
 def build() -> StatementSet:
     configuration = Configuration()
-    jars = ";".join(jar.as_uri() for jar in fetch_jars("flink", cache=cache_folder(os.environ)))
-    for key, value in {**OPTIONS, "pipeline.jars": jars}.items():
+    for key, value in OPTIONS.items():
         configuration.set_string(key, value)
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
     table = TableEnvironment.create(settings)
@@ -49,6 +49,7 @@ def build() -> StatementSet:
 
 
 def main() -> None:
+    prepare_jvm(None, None, fetch_jars("flink", cache=cache_folder(os.environ)))
     checked = build()  # never what is executed later
     check_one_source(checked, besides=["source_1"])
     check_one_source(checked, besides=["source_0"])

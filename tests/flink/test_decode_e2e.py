@@ -19,8 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lineage_pipeline.core.record_schema import record_schema
+from lineage_pipeline.flink.environment import prepare_jvm
 from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java
+from tests.flink_classes import listing, make_archive
 
 SCHEMA_TEXT = Path(__file__).with_name("test_decode_all_types.avsc").read_text(encoding="utf-8")
 SUITS = ("SPADES", "HEARTS")
@@ -140,6 +142,8 @@ def _payloads() -> list[bytes | None]:
 
 def _run(folder: Path) -> None:
     """In a process of its own: the decode UDF between two Parquet tables. PyFlink is imported here only."""
+    prepare_jvm(None, None, fetch_jars("flink", cache=cache_folder(os.environ)))
+    from pyflink.java_gateway import get_gateway  # noqa: PLC0415
     from pyflink.table import EnvironmentSettings, TableEnvironment  # noqa: PLC0415
     from pyflink.table.udf import udf  # noqa: PLC0415
 
@@ -176,19 +180,21 @@ def _run(folder: Path) -> None:
     # Through a stored plan, as the job runs: the types must survive that, too.
     statements.compile_plan().write_to_file(str(folder / "plan.json"))
     environment.execute_sql(f"EXECUTE PLAN '{folder / 'plan.json'}'").wait()
+    class_path = get_gateway().jvm.java.lang.System.getProperty("java.class.path")
+    (folder / "class-path").write_text(class_path, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, java: Java) -> dict[str, list[dict[str, object]]]:
+def written(
+    tmp_path_factory: pytest.TempPathFactory, java: Java, run_folder: Path
+) -> dict[str, list[dict[str, object]]]:
     """Rows of both tables, in the order of the payloads."""
     folder = tmp_path_factory.mktemp("decode")
     (folder / "source").mkdir()
     payloads = _payloads()
     table = pa.table({"n": pa.array(range(len(payloads)), pa.int32()), "payload": pa.array(payloads, pa.binary())})
     pq.write_table(table, folder / "source" / "part.parquet")
-    jars = fetch_jars("flink", cache=cache_folder(os.environ))
     options = {
-        "pipeline.jars": ";".join(path.as_uri() for path in jars),
         "parallelism.default": "1",
         "execution.checkpointing.interval": "1 s",
         # Not UTC, on purpose: no value may depend on the session's zone.
@@ -199,13 +205,16 @@ def written(tmp_path_factory: pytest.TempPathFactory, java: Java) -> dict[str, l
     }
     (folder / "options.json").write_text(json.dumps(options))
     done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env={**os.environ, "JAVA_HOME": str(java.home)},
+        [sys.executable, "-m", "tests.flink.test_decode_e2e", str(folder)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **listing(folder / "classes"), "JAVA_HOME": str(java.home)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    if os.environ.get("PYTEST_XDIST_WORKER"):  # alone it would speed nothing up
+        make_archive(run_folder, java, folder / "classes", (folder / "class-path").read_text(encoding="utf-8"))
     return {name: _rows(folder / name) for name in ("data", "quarantine")}
 
 
