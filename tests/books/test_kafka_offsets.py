@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -13,8 +12,6 @@ from pydantic import SecretStr
 from lineage_pipeline.books.kafka_offsets import KafkaBook
 from lineage_pipeline.errors import BrokerError, UnknownTopicError
 from lineage_pipeline.local.broker import KafkaBroker
-from lineage_pipeline.local.java import Java
-from lineage_pipeline.local.ports import HOST, free_ports
 from lineage_pipeline.local.topics import create_topic, delete_topic
 
 PASSWORD = "correct-horse-battery"
@@ -176,32 +173,3 @@ def test_no_property_value_reaches_a_message(unused_port: int) -> None:
         assert PASSWORD not in str(error.value)
         assert PASSWORD not in repr(error.value.__cause__)
     assert "sasl.pasword" in str(misspelt.value)
-
-
-@pytest.mark.e2e
-def test_a_login_that_is_refused_is_named_without_the_password(
-    tmp_path: Path, java: Java, kafka_jars: list[Path]
-) -> None:
-    clients, sasl, controller = free_ports(3)
-    module = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_job="right-password";'
-    properties = {
-        "listeners": f"PLAINTEXT://{HOST}:{clients},SASL_PLAINTEXT://{HOST}:{sasl},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{clients},SASL_PLAINTEXT://{HOST}:{sasl}",
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.sasl_plaintext.plain.sasl.jaas.config": module,
-    }
-    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "job"}
-
-    def told(password: str) -> str:
-        given = {name: SecretStr(value) for name, value in {**login, "sasl.password": password}.items()}
-        with pytest.raises(BrokerError) as raised:
-            KafkaBook(f"{HOST}:{sasl}", given, timeout=5).snapshot("no-such-topic")
-        return str(raised.value)
-
-    with KafkaBroker(tmp_path / "broker", java, kafka_jars, properties=properties, port=clients):
-        assert "no such topic" in told("right-password")
-        wrong = told(PASSWORD)
-    assert "refused the login: check sasl.mechanism, sasl.username and sasl.password" in wrong
-    assert PASSWORD not in wrong

@@ -1,4 +1,7 @@
-"""The rights of docs/operations.md are enough for job and auditor, and are no more than that: by Kafka's authorizer."""
+"""The rights of docs/operations.md are enough for job and auditor, and are no more than that: by Kafka's authorizer.
+
+Who cannot log in is told so.
+"""
 
 from __future__ import annotations
 
@@ -113,3 +116,10 @@ def test_the_auditor_sees_ends_offsets_and_settings_reads_holes_and_changes_noth
 def test_who_has_no_right_learns_nothing_and_is_told_so(sasl_port: int) -> None:
     with pytest.raises(BrokerError):
         book(sasl_port, "stranger").snapshot(TOPIC, GROUP)
+
+
+def test_a_login_that_is_refused_is_named_without_the_password(sasl_port: int) -> None:
+    wrong = {**login("job"), "sasl.password": SecretStr("wrong-password")}
+    with pytest.raises(BrokerError, match=r"refused the login: check sasl\.mechanism, sasl\.username") as refused:
+        KafkaBook(f"{HOST}:{sasl_port}", wrong, timeout=5).snapshot(TOPIC)
+    assert "wrong-password" not in str(refused.value)
