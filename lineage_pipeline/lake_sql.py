@@ -32,7 +32,7 @@ _EMPTY = {
     " NULL::VARCHAR AS error, NULL::BLOB AS payload",
 }
 
-
+VIEWS = tuple(_EMPTY)
 QUERIES = ("count-gaps", "islands")
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from lineage_pipeline.errors import UsageError
-from lineage_pipeline.lake_sql import QUERIES, LakeSql, named_query
+from lineage_pipeline.lake_sql import QUERIES, VIEWS, LakeSql, named_query
 from lineage_pipeline.settings import load_settings
 
+_NOTHING_SEEN = 3  # as an audit that is undetermined
 _WIDE = 1000  # columns when nobody looks: a pipe must get every value whole
 
 
@@ -26,6 +27,8 @@ _WIDE = 1000  # columns when nobody looks: a pipe must get every value whole
 def sql_command(query: str | None, named: str | None, topic: str | None, as_json: bool, as_csv: bool) -> None:
     """Run SQL (DuckDB) over the views offset_index, data and quarantine of a topic.
 
+    Exit code 3: the result says nothing, for no table has a file, or the offset index of a --named query has none.
+
     Example: lineage sql "SELECT kafka_partition, count(*) FROM data GROUP BY ALL ORDER BY ALL"
     """
     if (query is None) == (named is None):
@@ -37,9 +40,14 @@ def sql_command(query: str | None, named: str | None, topic: str | None, as_json
     for view, path in lake.empty.items():
         click.echo(f"note: {view} has no files at {path}", err=True)
     found = lake.rows(query if query is not None else named_query(str(named)))
-    if found is None:
-        return
-    columns, rows = found
+    if found is not None:
+        _write(*found, as_json=as_json, as_csv=as_csv)
+    # Nothing was looked at, so no row of a gap must not read as no gap: a mistyped path, a job that never wrote.
+    if len(lake.empty) == len(VIEWS) or (named is not None and "offset_index" in lake.empty):
+        click.get_current_context().exit(_NOTHING_SEEN)
+
+
+def _write(columns: list[str], rows: list[tuple[Any, ...]], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         _write_json(columns, rows)
     elif as_csv:

@@ -207,6 +207,21 @@ def test_sql_over_a_broken_file_names_it_and_says_who_judges_it(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", [("--named", "islands"), ("--named", "count-gaps"), ("FROM data",)])
+def test_sql_over_a_place_without_any_file_has_found_out_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run("sql", "--json", *words, cwd=tmp_path, **lake(tmp_path))
+    assert (done.returncode, done.stdout) == (3, "[]\n")
+    assert f"offset_index has no files at {tmp_path}" in done.stderr
+
+
+def test_a_named_query_without_an_index_is_no_answer_and_other_tables_can_be_asked(tmp_path: Path) -> None:
+    put(tmp_path / "output", hour("lineage-input", "p"), data_file(span(0, 0, 10)))
+    named, asked = (
+        run("sql", *words, cwd=tmp_path, **lake(tmp_path)) for words in (("--named", "islands"), ("FROM data",))
+    )
+    assert (named.returncode, asked.returncode) == (3, 0)
+
+
 def test_json_of_sql_is_json_whatever_the_values_are(tmp_path: Path) -> None:
     query = "SELECT 'nan'::DOUBLE AS a, ['inf'::DOUBLE, 1.5::DOUBLE] AS b, {'x': '-inf'::FLOAT} AS c, 'z'::BLOB AS d"
     done = run("sql", query, "--json", cwd=tmp_path, **lake(tmp_path))
@@ -251,6 +266,7 @@ def test_audits_that_remember_do_not_import_pandas(tmp_path: Path) -> None:
 
 
 def test_sql_says_which_tables_have_no_files(tmp_path: Path) -> None:
+    put(tmp_path / "offset-index", day("lineage-input", "p"), parquet([rows(0, 0, 10)]))
     done = run("sql", "SELECT count(*) AS n FROM data", "--json", cwd=tmp_path, **lake(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == '[{"n": 0}]'
