@@ -17,7 +17,7 @@ from lineage_pipeline.local.jars import cache_folder, fetch_jars
 from lineage_pipeline.local.java import Java, find_java
 from lineage_pipeline.local.s3_server import S3Server
 from lineage_pipeline.settings import without_settings
-from tests.flink_classes import use_archive
+from tests.flink_classes import archive_used
 from tests.shared_service import shared
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -97,9 +97,10 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def classes_of_flink(run_folder: Path) -> None:
+def classes_of_flink(run_folder: Path) -> Iterator[None]:
     """Flink's JVMs share the classes that the first of them loaded."""
-    use_archive(run_folder)
+    with archive_used(run_folder):
+        yield
 
 
 @pytest.fixture(scope="session")

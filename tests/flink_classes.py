@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lineage_pipeline.local.java import Java
@@ -15,11 +17,17 @@ from lineage_pipeline.local.java import Java
 _LAUNCHER = "JVM_ARGS"  # what PyFlink gives to the JVM that it starts
 
 
-def use_archive(run_folder: Path) -> None:
-    """Have the JVMs that PyFlink starts from now on use the run's archive, as soon as it is there."""
+@contextmanager
+def archive_used(run_folder: Path) -> Iterator[None]:
+    """Have the JVMs that PyFlink starts meanwhile use the run's archive, as soon as it is there.
+
+    It goes with the first worker that has no more work: 130 MB, and pytest keeps the folders of three runs.
+    """
     archive = _archive(run_folder)
     if not any(letter.isspace() for letter in str(archive)):  # PyFlink splits at spaces
         os.environ[_LAUNCHER] = f"-XX:SharedArchiveFile={archive}"
+    yield
+    archive.unlink(missing_ok=True)
 
 
 def listing(classes: Path) -> dict[str, str]:
