@@ -88,6 +88,7 @@ class KafkaBook:
         committed = self._committed(topic, numbers, group)
         stable = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_COMMITTED)
         ends = self._offsets(admin, partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED, epochs)
+        stable |= self._stable_by_now(admin, topic, stable, ends)
         config = self._topic_config(admin, topic)
         if self._describe(admin, topic)[0] != topic_id:
             raise BrokerError(f"topic {topic} was deleted and created again during the look: audit again")
@@ -223,6 +224,18 @@ class KafkaBook:
             if epochs is not None and not isinstance(answer, str) and answer.leader_epoch is not None:
                 epochs[partition.partition] = int(answer.leader_epoch)
         return found
+
+    def _stable_by_now(
+        self, admin: AdminClient, topic: str, stable: Mapping[int, int | str], ends: Mapping[int, int | str]
+    ) -> dict[int, int | str]:
+        """The last stable offset, asked again where the end is above: records may have come between both answers.
+
+        Below that end no transaction is open if it is stable by now; what came even later belongs to the next look.
+        """
+        known = {number: end for number, end in ends.items() if isinstance(end, int)}
+        behind = [TopicPartition(topic, n) for n, end in known.items() if isinstance(at := stable[n], int) and at < end]
+        again = self._offsets(admin, behind, _LATEST, IsolationLevel.READ_COMMITTED) if behind else {}
+        return {number: min(at, known[number]) for number, at in again.items() if isinstance(at, int)}
 
     def _offset(self, answer: Any) -> Any:
         """The broker's answer for one partition, or why there is none."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 from pydantic import SecretStr
 
-from lineage_pipeline.books.kafka_offsets import KafkaBook
+from lineage_pipeline.books.kafka_offsets import _LATEST, KafkaBook
 from lineage_pipeline.errors import BrokerError, UnknownTopicError
 from lineage_pipeline.local.broker import KafkaBroker
 from lineage_pipeline.local.topics import create_topic, delete_topic
@@ -85,6 +86,29 @@ def test_an_open_transaction_holds_the_last_stable_offset_below_the_high_waterma
     assert (open_one.last_stable, open_one.high_watermark) == (5, 9)
     # the broker writes the commit marker, one more offset, after it has answered
     eventually(lambda: look(broker, topic) == (10, 10), f"offsets of {topic} stay {look(broker, topic)}")
+
+
+@pytest.mark.e2e
+def test_records_that_come_during_the_look_are_no_open_transaction(
+    broker: KafkaBroker, topic_name: Callable[[], str]
+) -> None:
+    topic = topic_name()
+    create_topic(broker.bootstrap_servers, topic, 2)
+    still_open = produce(broker, topic, 1, 4, transactional_id=topic)
+    arriving = [3, 2]  # between both requests for ends, and behind them
+
+    class Busy(KafkaBook):
+        def _offsets(self, admin: Any, partitions: Any, spec: Any, isolation: Any, *more: Any) -> Any:
+            found = super()._offsets(admin, partitions, spec, isolation, *more)
+            if spec is _LATEST and arriving:
+                produce(broker, topic, 0, arriving.pop(0))
+            return found
+
+    seen = Busy(broker.bootstrap_servers, {}).snapshot(topic).partitions
+    still_open.abort_transaction(30)
+
+    assert (seen[0].last_stable, seen[0].high_watermark) == (3, 3)
+    assert (seen[1].last_stable, seen[1].high_watermark) == (0, 4)
 
 
 @pytest.mark.e2e
