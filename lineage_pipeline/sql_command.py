@@ -39,6 +39,8 @@ def sql_command(query: str | None, named: str | None, topic: str | None, as_json
     lake = LakeSql(settings, settings.topic(topic))
     for view, path in lake.empty.items():
         click.echo(f"note: {view} has no files at {path}", err=True)
+    for view, reason in lake.left_out.items():
+        click.echo(f"note: there is no view {view}: {reason}", err=True)
     found = lake.rows(query if query is not None else named_query(str(named)))
     if found is not None:
         _write(*found, as_json=as_json, as_csv=as_csv)
