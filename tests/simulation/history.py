@@ -217,6 +217,8 @@ class History:
             raise BrokenPromiseError(self.told("green without its memory"))
         if self.world.elsewhere and broker and report.verdict == "complete":
             raise BrokenPromiseError(self.told("green by another cluster's word"))
+        if not broker:
+            self._judge_index_alone(report)
         if not broker or self.world.elsewhere or report.books["broker"] != "read":
             return
         explained = any(one.decision.ranges_of("explained") for one in report.partitions)
@@ -230,6 +232,19 @@ class History:
             missed = {one.partition for one in report.partitions} ^ set(self.world.logs)
             if missed:
                 raise BrokenPromiseError(self.told(f"complete, but partitions {missed} differ"))
+
+    def _judge_index_alone(self, report: AuditReport) -> None:
+        """What the index alone shows: a record between baseline and end that is in no row is never part of complete.
+
+        Unless the log began anew: without the broker nobody knows.
+        """
+        if report.verdict != "complete" or self.world.marks & {"recreated", "cut-back"}:
+            return
+        for one in report.partitions:
+            log = self.world.logs.get(one.partition)
+            for slot in log.slots[one.decision.baseline.offset : one.decision.end] if log else []:
+                if slot.data and not slot.excused and self._is_not_indexed(slot):
+                    raise BrokenPromiseError(self.told(f"the index alone is complete, a record is in no row: {slot}"))
 
     def _judge_partition(self, one: PartitionReport, forgetful: bool, transactions_known: bool) -> None:
         """`forgetful`: the auditor says that it knows of no earlier look, so of no log that was cut back.
