@@ -56,5 +56,5 @@ def by_retention(
     except StoreError:
         return reading  # then they are suspected, and looked at again
     manifest = with_retired(reading.manifest, old)
-    problem = book.store(manifest)
+    problem = book.store(manifest) if reading.keep else None
     return replace(reading, manifest=manifest, problems=(*reading.problems, *([problem] if problem else [])))

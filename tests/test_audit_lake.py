@@ -55,8 +55,9 @@ class Lake:
 
         index = store("index")
         plan = {name: changed.pop(name) for name in ("full", "store") if name in changed}
+        tables = changed.pop("tables", {"data": "output", "quarantine": "quarantine"})
         book = LakeBook(
-            {"data": store("output"), "quarantine": store("quarantine")}, LakeLayout(TOPIC), store("audit"), **changed
+            {table: store(name) for table, name in tables.items()}, LakeLayout(TOPIC), store("audit"), **changed
         )
         (self.root / "audit").mkdir(exist_ok=True)
         return AuditRequest(

@@ -111,6 +111,7 @@ class LakeBook:
             never_seen=tuple(self._never_seen(tables)),
             first=self.state is not None and kept.data is None,  # what is kept nowhere cannot be missed
             replays=replays,
+            keep=unread is None and kept.problem is None,
         )
 
     def read_whole(self, now: Callable[[], datetime]) -> LakeReading:

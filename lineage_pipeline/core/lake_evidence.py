@@ -24,7 +24,7 @@ class LakeReading:
 
     `superseded`: former objects whose offsets are all in others now. `never_seen`: tables without any object, now or
     ever, and what to do about it. `first`: nothing was known of the lake before. `replays`: all
-    claims of replays of the quarantine.
+    claims of replays of the quarantine. `keep`: the manifest may be stored; not over one that could not be read.
     """
 
     status: BookStatus
@@ -36,6 +36,7 @@ class LakeReading:
     never_seen: tuple[tuple[LakeTable, str], ...] = ()
     first: bool = False
     replays: tuple[ReplayClaim, ...] = ()
+    keep: bool = True
 
     def claimed(self, since: float | None = None) -> dict[int, RangeSet]:
         """By partition, what replays have taken on, of the topic that began at `since` (epoch seconds)."""
