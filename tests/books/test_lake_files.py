@@ -163,6 +163,19 @@ def test_no_footer_ends_the_audit() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "300"), done.stderr[-2000:]
 
 
+def test_a_footer_that_contradicts_itself_is_broken_and_says_about_what() -> None:
+    content = data_file(span(0, 0, 50))
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    missing = {": the row groups do not add up to the rows", " about column kafka_offset"}
+    for place in range(footer, len(content) - 8):
+        changed = bytearray(content)
+        changed[place] ^= 0b1000
+        missing.discard((look(bytes(changed)).file.problem or "").rpartition("contradicts itself")[2])
+        if not missing:
+            return
+    pytest.fail(f"nowhere: {missing}")
+
+
 SEED = "6"  # with it Arrow died before the footer was checked
 
 
