@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from lineage_pipeline.core.overdue import CLOCK_SKEW
+
 Level = Literal["ok", "warning", "undetermined", "loss"]
 NoticeKind = Literal["opened", "grown", "reminded", "resolved"]
 LEVELS: tuple[Level, ...] = ("ok", "warning", "undetermined", "loss")  # from best to worst
@@ -175,7 +177,7 @@ def _kind(incident: Incident, patience: Patience, now: float) -> NoticeKind | No
     if before is None:
         return "opened" if _ripe(level, patience, now - incident.since) else None
     if said is not None and said.over:
-        return "reminded" if now - said.at >= patience.remind else None
+        return "reminded" if _lasted(now - said.at, patience.remind) else None
     if level == "ok" or (level == "warning" and before != "warning"):
         return "resolved"
     if said is None:
@@ -189,9 +191,9 @@ def _kind_again(last: Sighting, said: Told, patience: Patience, now: float) -> N
     worse = LEVELS.index(last.level) > LEVELS.index(said.level)
     if worse and _ripe(last.level, patience, now - said.at):
         return "grown"
-    if last.level == "loss" and not worse and _more(last, said) and now - said.at >= patience.quiet:
+    if last.level == "loss" and not worse and _more(last, said) and _lasted(now - said.at, patience.quiet):
         return "grown"
-    return "reminded" if now - said.at >= patience.remind else None
+    return "reminded" if _lasted(now - said.at, patience.remind) else None
 
 
 def _before(incident: Incident) -> Level | None:
@@ -215,8 +217,13 @@ def _with_missed(incident: Incident, kind: NoticeKind) -> Sighting:
 
 
 def _ripe(level: Level, patience: Patience, age: float) -> bool:
-    wait = {"ok": float("inf"), "warning": patience.warning, "undetermined": patience.undetermined, "loss": 0.0}
-    return age >= wait[level]
+    wait = {"warning": patience.warning, "undetermined": patience.undetermined, "loss": 0.0}
+    return level in wait and _lasted(age, wait[level])
+
+
+def _lasted(age: float, wait: float) -> bool:
+    """Whether it waited so long. After a clock that was ahead was put right nobody knows, and then it did."""
+    return max(age, 0.0) >= wait or age < -CLOCK_SKEW
 
 
 def _more(now: Sighting, before: Told) -> bool:

@@ -20,23 +20,24 @@ def sighting(topic: str, results: Mapping[str, CheckResult], overdue_after: floa
     if verdict.state == "crashed":
         return Sighting(topic, "undetermined", f"NOT PROVEN: the audit did not finish: {verdict.text}.", now)
     at = verdict.at if verdict.at is not None else now
+    seen_at = min(at, now)  # one from a time yet to come, by whatever clock, must not wait for that time
     others = [
         (name, one) for name, one in sorted(results.items()) if one.state != "passed" and name != names.COMPLETENESS
     ]
     beside = f" Failed as well: {', '.join(name for name, _ in others)}." if others else ""
     if verdict.state == "failed":
         figures = verdict.metadata.get("incident")
-        seen = Sighting(topic, "undetermined", verdict.text + beside, at)
+        seen = Sighting(topic, "undetermined", verdict.text + beside, seen_at)
         return _with_figures(seen, figures) if isinstance(figures, Mapping) and figures.get("version") == 1 else seen
     if counts_no_more(now - at, overdue_after):
         text = f"NOT PROVEN: no audit of {topic} has finished for {now - at:,.0f} s; the last one found everything."
         if at > now:
             text = f"NOT PROVEN: the last audit of {topic} is from a time that is yet to come: some clock is wrong."
-        return Sighting(topic, "undetermined", text, min(at, now))
+        return Sighting(topic, "undetermined", text, seen_at)
     if others:
         told = " ".join(f"{name}: {one.text or one.state}" for name, one in others)
-        return Sighting(topic, "warning", f"{verdict.text} {told}", at)
-    return Sighting(topic, "ok", verdict.text, at)
+        return Sighting(topic, "warning", f"{verdict.text} {told}", seen_at)
+    return Sighting(topic, "ok", verdict.text, seen_at)
 
 
 def is_overdue(results: Mapping[str, CheckResult], overdue_after: float, now: float) -> bool:

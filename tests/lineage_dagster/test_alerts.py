@@ -247,6 +247,16 @@ def test_a_verdict_from_a_time_yet_to_come_is_no_recent_one(platform: Platform):
     assert "some clock is wrong" in platform.receiver.got[0]["text"]
 
 
+def test_a_loss_stamped_ahead_of_the_clock_is_told_at_once(platform: Platform):
+    platform.lake.index("t", [(9, 0, 100), (9, 160, 200)])
+    platform.audit("t")
+    platform.later = -86_400  # the clock of whoever audited was a day ahead
+    for _ in range(2):
+        platform.tick("t")
+    assert platform.heard == [("opened", "loss")]
+    assert platform.receiver.got[0]["observed_at"] == platform.receiver.got[0]["since"]
+
+
 def test_files_that_nobody_looks_at_are_told_when_that_lasts(platform: Platform):
     platform.lake.index("t", [(0, 0, 10)])
     platform.audit("t")

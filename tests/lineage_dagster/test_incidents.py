@@ -259,6 +259,40 @@ def test_a_loss_that_was_missed_is_told_though_nobody_audits_the_topic_any_more(
     assert channel.incidents == {}
 
 
+def test_a_loss_stored_as_of_a_time_yet_to_come_is_told_at_once(channel: Channel):
+    for now in range(0, 3600, 30):
+        channel.tick(now, loss((9, 100, 160), at=120 if now == 0 else now))
+    assert channel.heard == ["opened"]
+    later = {"t": Incident(86_400.0, loss((9, 1, 2), at=86_400))}  # so an older version kept it
+    assert [one.kind for one in due(later, PATIENCE, 0)] == ["opened"]
+
+
+@pytest.mark.parametrize("ahead", [120, 86_400])
+def test_after_a_clock_was_put_right_a_doubt_that_becomes_a_loss_grows_at_once(channel: Channel, ahead: int):
+    channel.tick(ahead - 900, level("undetermined", ahead - 900))
+    channel.tick(ahead, level("undetermined", ahead))
+    channel.tick(0, loss((9, 1, 2)))
+    channel.tick(30, loss((9, 1, 2), at=30))
+    assert channel.heard == ["opened", "grown"]
+
+
+def test_after_a_clock_was_put_right_neither_growth_nor_a_doubt_nor_a_reminder_waits_for_the_old_time(
+    channel: Channel,
+):
+    channel.tick(86_400, loss((9, 100, 160), at=86_400))
+    channel.tick(0, loss((9, 100, 170)))
+    for now in range(30, 14_401, 30):
+        channel.tick(now, loss((9, 100, 170), at=now))
+    assert channel.heard == ["opened", "grown", "reminded"]
+    later = {"t": Incident(86_400.0, level("undetermined", 86_400))}
+    assert [one.kind for one in due(later, PATIENCE, 0)] == ["opened"]
+
+
+def test_clocks_that_are_a_little_apart_make_no_doubt_older_than_it_is(channel: Channel):
+    assert channel.tick(0, level("undetermined", 200)) == []
+    assert channel.tick(899, level("undetermined", 899)) == []
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["ok", "loss", "undetermined", "warning"]), st.booleans(), st.integers(1, 2000)),
