@@ -29,6 +29,7 @@ LAKE_CHECKS = (
     CheckKind(names.FILES_INDEXED, "WARN", "No file holds offsets that should have an index row and have none."),
     CheckKind(names.NO_REPEATED_ROWS, "WARN", "No offset is in the files more than once."),
 )
+_NOTHING_INDEXED = "the index accounts for no offset, so there is nothing to hold against the files"
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,16 @@ def absent_stretches(report: AuditReport) -> list[Stretch]:
 
 
 def look_again_at(outcome: AuditOutcome, settle: float) -> datetime | None:
-    """When a second look can decide what this one saw for the first time; None when there is nothing of that kind."""
+    """When a second look can decide what this one saw for the first time; None when there is nothing of that kind.
+
+    A job's first files come with its first checkpoint: what was looked at before is no reason to stay red for long.
+    """
     report = outcome.report
-    waits = report is not None and any(one.cause == "suspected" for one in absent_stretches(report))
-    return outcome.finished_at + timedelta(seconds=settle) if waits else None
+    if report is None:
+        return None
+    suspected = any(one.cause == "suspected" for one in absent_stretches(report))
+    too_early = _blind(report) == _NOTHING_INDEXED and not figures(report).held
+    return outcome.finished_at + timedelta(seconds=settle) if suspected or too_early else None
 
 
 def _judge(kind: CheckKind, outcome: AuditOutcome) -> Judgement:
@@ -136,8 +143,13 @@ def _repeated(report: AuditReport) -> tuple[bool, str]:
 
 def _absent(one: PartitionReport) -> RangeSet:
     decision = one.decision
-    indexed = decision.coverage.exact.clip(one.baseline, one.end).difference(decision.lake.present)
-    return indexed.difference(decision.ranges_of("explained")).difference(decision.ranges_of("accepted"))
+    absent = _accounted(one).difference(decision.lake.present)
+    return absent.difference(decision.ranges_of("explained")).difference(decision.ranges_of("accepted"))
+
+
+def _accounted(one: PartitionReport) -> RangeSet:
+    """The offsets that the index accounts for."""
+    return one.decision.coverage.exact.clip(one.baseline, one.end)
 
 
 def _blind(report: AuditReport) -> str:
@@ -148,7 +160,11 @@ def _blind(report: AuditReport) -> str:
         return f"the index was {report.books['index']}"
     if report.problems:
         return "; ".join(report.problems[:MAX_NAMED])
-    return "" if report.partitions else "no partition is in any book"
+    if not report.partitions:
+        return "no partition is in any book"
+    # zero of zero is no proof, unless it was shown that the topic has no record
+    compared = report.verdict == "complete" or any(len(_accounted(one)) for one in report.partitions)
+    return "" if compared else _NOTHING_INDEXED
 
 
 _RULES: dict[str, Callable[[AuditReport], tuple[bool, str]]] = {
