@@ -102,7 +102,8 @@ def _hold(report: AuditReport) -> tuple[bool, str]:
         )
     blind = _blind(report)
     if totals.doubtful:
-        more = f" Why: {found[0].evidence}." if found else ""
+        reasons = [*(one.evidence for one in found[:1]), *_left_windows(report)[:MAX_NAMED]]
+        more = f" Why: {'; '.join(reasons)}." if reasons else ""
         return (
             False,
             f"NOT PROVEN: {totals.doubtful:,} indexed offsets are in no file that was read: {listed(found)}.{more}",
@@ -148,8 +149,20 @@ def _absent(one: PartitionReport) -> RangeSet:
 
 
 def _accounted(one: PartitionReport) -> RangeSet:
-    """The offsets that the index accounts for."""
-    return one.decision.coverage.exact.clip(one.baseline, one.end)
+    """The offsets that the index accounts for, or may: which of an inexact window it means is not known."""
+    coverage = one.decision.coverage
+    return coverage.exact.union(coverage.windows.ranges()).clip(one.baseline, one.end)
+
+
+def _left_windows(report: AuditReport) -> list[str]:
+    """Which files held offsets of inexact windows and are gone: what is said of such offsets names no file."""
+    return [
+        lost.text
+        for one in report.partitions
+        for absent in [_absent(one).difference(one.decision.coverage.exact)]
+        for lost in one.decision.lake.lost
+        if len(lost.ranges.intersection(absent))
+    ]
 
 
 def _blind(report: AuditReport) -> str:
