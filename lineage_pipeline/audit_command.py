@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice
+from lineage_pipeline.audit_topic import AuditRequest, audit_request, audit_topic, audit_twice, suspects
 from lineage_pipeline.books.object_store import ObjectStore, open_store
 from lineage_pipeline.core.offset_index import MAX_PARTITION
 from lineage_pipeline.core.offsets import MAX_OFFSET
@@ -28,6 +28,11 @@ from lineage_pipeline.report_page import drawn_page
 from lineage_pipeline.settings import Settings, load_settings
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a pipe has no width; narrower would break the table
+
+_FORGETFUL = (
+    "nothing is remembered from one audit to the next, so each sees what is suspected for the first time, and none ever"
+    " calls it a loss: set AUDIT_PATH, or add --wait"
+)
 
 
 @click.command("audit")
@@ -62,6 +67,8 @@ def audit_command(**options: Any) -> None:
         click.echo(json.dumps(report.to_json()))
     else:
         render_audit(report, _console())
+    if request.plan is None and not options["wait"] and suspects(report):
+        click.echo(_FORGETFUL, err=True)
     if page is not None:
         _write_page(report, request, *page)
     click.get_current_context().exit(report.exit_code)

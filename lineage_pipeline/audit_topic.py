@@ -119,7 +119,7 @@ def audit_twice(
     """
     if request.plan is not None:
         first, earlier = _audit_and_keep(request, now)
-        if not _suspected(first):
+        if not suspects(first):
             return first
         _settle(now(), request, now, wait)
         second = replace(request, plan=replace(request.plan, told=None))
@@ -128,7 +128,7 @@ def audit_twice(
     first = audit(evidence)
     finished_at = now()
     looked, lake = observation(evidence, first, finished_at), lake_observation(evidence, first, finished_at)
-    if (looked is None and lake is None) or not _suspected(first):
+    if (looked is None and lake is None) or not suspects(first):
         return first
     _settle(finished_at, request, now, wait)
     before = memory or Memory()
@@ -242,7 +242,8 @@ def _with_copy_writers(
     return replace(evidence, memory=replace(memory, copies=(*memory.copies, *traced)))
 
 
-def _suspected(report: AuditReport) -> bool:
+def suspects(report: AuditReport) -> bool:
+    """Whether it holds something that was seen for the first time, so that a second look has to decide."""
     return any(
         partition.decision.short_suspected or any(one.cause == "suspected" for one in partition.ranges)
         for partition in report.partitions

@@ -26,6 +26,7 @@ from lineage_pipeline.ledger_command import accept_command, complete_through_com
 from lineage_pipeline.remembering import StatePlan, ToldBaseline
 from lineage_pipeline.settings import load_settings
 from tests.books.index_files import ORIGINAL_SCHEMA, day, parquet, put, run
+from tests.books.lake_tables import data_file, hour, span
 from tests.books.memory_store import MemoryStore
 from tests.books.model_broker import ModelBroker, ModelPartition
 
@@ -777,6 +778,26 @@ def test_where_nobody_chose_an_audit_path_nothing_is_remembered(place: Path, mon
     assert audit_request(chosen, chosen.topic(), ["index"]).plan is not None
     with pytest.raises(UsageError, match="AUDIT_PATH"):
         audited("--baseline", "declared")
+
+
+def test_an_audit_that_forgets_says_that_a_second_look_needs_a_memory_or_a_wait(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(place / "output", hour(TOPIC, "p"), data_file([*span(9, 0, 1900), *span(9, 1970, 2000)]))
+    for name in ("output", "quarantine"):
+        monkeypatch.setenv(f"{name.upper()}_PATH", str(place / name))
+    monkeypatch.setenv("CHECKPOINT_INTERVAL", "0.1")
+
+    def told(*arguments: str) -> str:
+        return CliRunner().invoke(audit_command, ["--books", "index,lake", *arguments]).stderr
+
+    assert "nothing is remembered" not in told()  # this audit will be known to the next
+    monkeypatch.delenv("AUDIT_PATH")
+    assert "set AUDIT_PATH, or add --wait" in told()
+    assert "set AUDIT_PATH, or add --wait" in told("--json")
+    assert "nothing is remembered" not in told("--wait")
+    put(place / "output", hour(TOPIC, "q"), data_file(span(9, 1960, 1970)))
+    assert "nothing is remembered" not in told()  # there is nothing to look at again
 
 
 def test_a_baseline_is_told_on_the_command_line(place: Path) -> None:
