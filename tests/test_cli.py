@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from lineage_pipeline.cli import lineage
+from lineage_pipeline.errors import SetupError
 from tests.books.index_files import day, parquet, put
 from tests.books.index_files import run as rows
 from tests.books.lake_tables import data_file, hour, span
@@ -162,6 +163,22 @@ def test_a_page_that_would_be_a_directory_is_refused_before_anything_is_read(tmp
     done = run("audit", "--books", "index", "--html", "pages", cwd=tmp_path, **lake(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert "--html 'pages' names no file" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "way_out"), [("demo", ""), ("up", "or leave it out with --no-dagster")])
+@pytest.mark.parametrize("package", ["dagster", "dagster_webserver"])
+def test_without_dagster_nothing_is_started_and_the_remedy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, way_out: str, package: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    done = CliRunner().invoke(lineage, [command])
+    assert isinstance(done.exception, SetupError)
+    assert "Dagster is not installed" in str(done.exception)
+    assert "pip install -e '.[dagster]'" in str(done.exception)
+    assert way_out in str(done.exception)
+    assert ("--no-dagster" in str(done.exception)) == (command == "up")
+    assert list(tmp_path.iterdir()) == []
 
 
 def in_bash(words: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from lineage_pipeline.errors import ProcessError
+from lineage_pipeline.errors import ProcessError, SetupError
 from lineage_pipeline.local.dagster_instance import LOCATION, write_instance
 from lineage_pipeline.local.ports import HOST
 from lineage_pipeline.local.processes import ManagedProcess
@@ -40,6 +41,12 @@ _NODE = """query Node($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asse
 _RESULTS = """query Results($asset: AssetKeyInput!, $check: String!) {
   assetCheckExecutions(assetKey: $asset, checkName: $check, limit: 25) {
     runId evaluation { success description } } }"""
+
+
+def require_dagster(way_out: str = "") -> None:
+    """Raise SetupError when Dagster is not installed. `way_out`: how to do without it."""
+    if find_spec("dagster") is None or find_spec("dagster_webserver") is None:
+        raise SetupError(f"Dagster is not installed: in the checkout, pip install -e '.[dagster]'{way_out}")
 
 
 @dataclass(frozen=True)

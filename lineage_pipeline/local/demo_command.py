@@ -15,6 +15,7 @@ from rich.console import Console
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import JobError
 from lineage_pipeline.local import demo
+from lineage_pipeline.local.dagster_process import require_dagster
 from lineage_pipeline.local.stack import STATE_DIRECTORY, EmbeddedStack
 from lineage_pipeline.render_audit import render_audit
 
@@ -35,6 +36,7 @@ def demo_command(leave: bool, records: int, s3: bool) -> None:
 
     Example: lineage demo --exit --records 50000
     """
+    require_dagster()
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True, highlight=False)
     out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from lineage_pipeline.errors import JobError, LineageError, ProcessError
+from lineage_pipeline.local.dagster_process import require_dagster
 from lineage_pipeline.local.producer import ProducerPlan, produce
 from lineage_pipeline.local.stack import STATE_DIRECTORY, EmbeddedStack
 from lineage_pipeline.settings import load_settings
@@ -29,6 +30,8 @@ def up_command(parallelism: int, s3: bool, cluster: bool, no_dagster: bool) -> N
 
     Example: RATE_PER_SEC=100 lineage up
     """
+    if not no_dagster:
+        require_dagster(", or leave it out with --no-dagster")
     console = Console(stderr=True, highlight=False)
     rate = load_settings({"RATE_PER_SEC": os.environ.get("RATE_PER_SEC", "")}).rate_per_sec
     stop = threading.Event()
