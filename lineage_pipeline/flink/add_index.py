@@ -2,11 +2,13 @@
 
     statements = environment.create_statement_set()
     statements.add_insert_sql("INSERT INTO lake SELECT ... FROM orders")            # the job as it is
-    add_offset_index(environment, statements, IndexedSource("orders", topic="orders"), "s3://lake/offset-index")
+    source = IndexedSource("orders", topic="orders", partition="partition", offset="offset", timestamp="timestamp")
+    add_offset_index(environment, statements, source, "s3://lake/offset-index")
     statements.execute()
 
-Both inserts read the one source in the one job, so index and data are cut at the same record by every checkpoint.
-docs/adopt.md has the conditions, examples/existing_table_job.py a whole job.
+The three names are the source's columns. Both inserts read the one source in the one job, so index and data are cut at
+the same record by every checkpoint. docs/adopt.md has the conditions,
+examples/existing_table_job.py a whole job.
 """
 
 from __future__ import annotations
