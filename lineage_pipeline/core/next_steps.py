@@ -123,7 +123,7 @@ def next_steps(report: AuditReport) -> tuple[Step, ...]:
     if surplus:
         copies = "1 copy" if surplus == 1 else f"{surplus:,} copies"
         text = f"The lake holds {copies} of records beyond the first: read the view that gives each record once."
-        steps.append(Step(text, 'lineage sql "SELECT count(*) FROM data_deduplicated"'))
+        steps.append(Step(text, f'lineage sql "SELECT count(*) FROM data_deduplicated" {topic}'))
     return tuple(steps)
 
 
