@@ -87,6 +87,23 @@ def within(name: str, allowed: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in allowed)
 
 
+def threaded_reads(path: Path) -> list[str]:
+    """Reads of Parquet that may start Arrow's threads; `read_table` starts some whatever it is told."""
+    if "pyarrow.parquet" not in imports(path):
+        return []
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        name = node.func.attr
+        alone = any(one.arg == "use_threads" and ast.unparse(one.value) == "False" for one in node.keywords)
+        of_bytes = name == "read" and any(isinstance(one, ast.Constant) for one in node.args)  # source.read(4)
+        by_rows = name in {"read", "read_row_group", "read_row_groups", "iter_batches"} and not of_bytes
+        if name == "read_table" or (by_rows and not alone):
+            found.append(f"{relative(path)}:{node.lineno}")
+    return found
+
+
 def test_there_are_modules_to_look_at() -> None:
     assert len(MODULES) > 30
 
@@ -127,6 +144,11 @@ def test_core_is_pure(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for clock in ("datetime.now", "time.time", "time.monotonic", "datetime.utcnow", "open("):
         assert clock not in text, f"{relative(path)} uses {clock}"
+
+
+def test_no_read_of_parquet_starts_threads() -> None:
+    """Arrow's pool, started just before the interpreter ends, now and then aborts the process (exit 134)."""
+    assert [place for path in MODULES for place in threaded_reads(path)] == []
 
 
 def test_nobody_but_an_entry_point_reads_the_environment() -> None:

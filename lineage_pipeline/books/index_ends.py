@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -11,6 +9,8 @@ import pyarrow.parquet as pq
 from lineage_pipeline.books.object_store import ObjectStore, read_many
 from lineage_pipeline.core.offsets import MAX_OFFSET
 from lineage_pipeline.errors import IndexFileError, StoreError
+
+_COLUMNS = ["kafka_partition", "max_offset", "writer"]
 
 
 def index_ends(store: ObjectStore, topic: str) -> tuple[dict[int, int], frozenset[str]]:
@@ -26,7 +26,8 @@ def index_ends(store: ObjectStore, topic: str) -> tuple[dict[int, int], frozense
         if isinstance(content, StoreError):
             raise content
         try:
-            table = pq.read_table(io.BytesIO(content), columns=["kafka_partition", "max_offset", "writer"])
+            file = pq.ParquetFile(pa.BufferReader(content))
+            table = file.read(columns=_COLUMNS, use_threads=False).select(_COLUMNS)  # KeyError: not there
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise IndexFileError(f"index file {key} cannot be read ({error}): restore it, or move it away") from None
         writers.update(str(writer) for writer in pc.unique(table["writer"]).to_pylist())

@@ -168,7 +168,9 @@ def _row(name: str, file: Any, columns: tuple[Column, ...], index: int) -> Index
         index -= file.metadata.row_group(group).num_rows
         group += 1
     try:
-        table = file.read_row_group(group, columns=[column.name for column in columns]).slice(index, 1)
+        names = [column.name for column in columns]
+        # threads that begin as the process ends would abort it
+        table = file.read_row_group(group, columns=names, use_threads=False).slice(index, 1)
         return IndexRow(**{column.name: _value(table, column) for column in columns})
     except _FOREIGN as error:
         raise _not_readable(name, error) from None

@@ -47,7 +47,7 @@ def plain_rows(table: Any) -> list[Row]:
 
 def plain_rows_of(data: bytes) -> list[Row]:
     """The rows of a Parquet object of our own."""
-    return plain_rows(pq.read_table(pa.BufferReader(data)))
+    return plain_rows(pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False))
 
 
 def _rows(
