@@ -88,7 +88,7 @@ def test_a_stuck_transaction_copies_and_an_empty_report_have_steps_of_their_own(
     assert "find-hanging" in (next_steps(stuck)[0].command or "")
     doubled = replace(CLEAN, totals={**CLEAN.totals, "duplicated": 1})
     assert "1 copy" in next_steps(doubled)[0].text
-    assert (next_steps(doubled)[0].command or "").endswith("FROM data_deduplicated\" --topic t")
+    assert (next_steps(doubled)[0].command or "").endswith('FROM data_deduplicated" --topic t')
     assert "topic's name" in next_steps(replace(CLEAN, partitions=()))[0].text
 
 

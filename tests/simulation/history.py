@@ -234,7 +234,7 @@ class History:
                 raise BrokenPromiseError(self.told(f"complete, but partitions {missed} differ"))
 
     def _judge_index_alone(self, report: AuditReport) -> None:
-        """What the index alone shows: a record between baseline and end that is in no row is never part of complete.
+        """What the index alone shows: complete reaches as far as its rows, and a record below that is in one of them.
 
         Unless the log began anew: without the broker nobody knows.
         """
@@ -242,6 +242,8 @@ class History:
             return
         for one in report.partitions:
             log = self.world.logs.get(one.partition)
+            if log and self.world.indexed_end(one.partition) > one.decision.end:
+                raise BrokenPromiseError(self.told(f"complete to {one.decision.end}, and the index has more rows"))
             for slot in log.slots[one.decision.baseline.offset : one.decision.end] if log else []:
                 if slot.data and not slot.excused and self._is_not_indexed(slot):
                     raise BrokenPromiseError(self.told(f"the index alone is complete, a record is in no row: {slot}"))

@@ -9,12 +9,13 @@ from tests.simulation.history import FOLD_KEY, BrokenPromiseError, History
 from tests.simulation.once import read_once
 from tests.simulation.world import MAX_DELAY, SETTLE, World
 
-HARMLESS = {"produced", "deployed", "held-back", "stopped", "partition-added", "file-copied", "recreated"}
+HARMLESS = {"job-ahead", "produced", "deployed", "held-back", "stopped", "partition-added", "file-copied", "recreated"}
 _MINOR = (("produce", 8), ("checkpoint", 10), ("audit", 10), ("wait", 6))
 _FAULTS = (
     *(("hold", 2), ("release", 2), ("stop", 1), ("resume", 2), ("lose records", 1), ("expire", 1), ("cut back", 1)),
     *(("add partition", 1), ("recreate", 1), ("vanish", 1), ("spoil", 1), ("copy", 1), ("lose state", 1)),
     *(("broker", 2), ("elsewhere", 1), ("clock", 1), ("anew", 1), ("index only", 2), ("full", 2)),
+    ("job's clock", 1),
 )
 
 
@@ -24,6 +25,7 @@ def play(seed: int, steps: int = 14) -> History:
     dice = random.Random(seed)
     history = History(seed, World(dice, transactional=dice.random() < 0.3), dice)
     chosen = dice.sample(_FAULTS, dice.randint(0, 5))  # few kinds of fault in one history: so that each is looked into
+    chosen = [(name, weight * dice.choice([1, 1, 4])) for name, weight in chosen]  # some come in swarms
     names, weights = zip(*_MINOR, *chosen, strict=True)
     for _ in range(steps):
         step = dice.choices(names, weights)[0]
@@ -82,6 +84,8 @@ def _do(step: str, history: History) -> None:  # noqa: C901, PLR0912 - a list of
     elif step == "clock":
         history.skew = timedelta(seconds=dice.choice([-86400, -3600, -5, 0, 5, 3600, 86400]))
         history.tolerant = True  # ahead once is enough: looks seem older than they are
+    elif step == "job's clock":
+        world.set_job_ahead(dice.choice([0, 1, 2, 400]))
     elif step == "anew" and not world.elsewhere:  # nobody vouches for a topic that is not there
         history.begin_anew()
 

@@ -64,6 +64,7 @@ class World:
     garbage: set[str] = field(default_factory=set)
     file_ends: dict[str, tuple[int, dict[int, int]]] = field(default_factory=dict)  # topic number, ends by partition
     unlisted: set[str] = field(default_factory=set)  # files of closed days that only a full audit finds gone
+    ahead: timedelta = timedelta(0)  # of the job's clock, by which it names the days
     marks: set[str] = field(default_factory=set)  # what happened, to know what may be expected
 
     def __post_init__(self) -> None:
@@ -143,12 +144,17 @@ class World:
         self.index.place(deployment_key(self.writer), record.to_json().encode())
         self.note("deployed")
 
+    def set_job_ahead(self, days: int) -> None:
+        """Its clock decides in which day's directory a file is."""
+        self.ahead = timedelta(days=days)
+        self.note("job-ahead")
+
     def checkpoint(self, *, loses: bool = False, holds: bool = False) -> None:
         """Write what is readable since the last one; `loses` some of it, `holds` the file back for a while."""
         if self.writer is None:
             return
         rows, ends = [], {}
-        key = f"kafka_topic={TOPIC}/dt={self.now:%Y-%m-%d}/part-{self.files}"
+        key = f"kafka_topic={TOPIC}/dt={self.now + self.ahead:%Y-%m-%d}/part-{self.files}"
         for number in sorted(self.logs):
             log, position = self.logs[number], self.position.get(number, 0)
             if position < log.start:  # the job fails loudly: the records are gone
@@ -231,10 +237,14 @@ class World:
             self.note("file-spoiled")
 
     def _in_closed_day(self, key: str) -> None:
-        newest = max(one.split("/")[1] for one in self.files_now())
-        day_before = date.fromisoformat(newest.removeprefix("dt=")) - timedelta(days=1)
-        if key.split("/")[1] < f"dt={day_before}":
+        if key not in self.files_of_open_days():
             self.unlisted.add(key)
+
+    def files_of_open_days(self) -> list[str]:
+        """Which every audit lists: of the newest day and the one before, and of today whatever the newest is."""
+        days = {key: date.fromisoformat(key.split("/")[1].removeprefix("dt=")) for key in self.files_now()}
+        first = min(self.now.date(), max(days.values(), default=self.now.date())) - timedelta(days=1)
+        return [key for key, day in days.items() if day >= first]
 
     def copy_file(self) -> None:
         if files := self.files_now():
@@ -271,6 +281,11 @@ class World:
         files = [self.file_ends[key] for key in self.files_now()]
         found = [ends.get(number, 0) for topic, ends in files if topic == self.topic_number]
         return max([self.committed.get(number, 0), *found])
+
+    def indexed_end(self, number: int) -> int:
+        """Behind the last offset that the files of open days have of the log that is now."""
+        slots, open_days = self.logs[number].slots, {*self.files_of_open_days()}
+        return max((offset + 1 for offset, slot in enumerate(slots) if slot.files & open_days), default=0)
 
     def note(self, mark: str) -> None:
         self.marks.add(mark)
