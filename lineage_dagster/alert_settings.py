@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,6 +11,7 @@ from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import TEN_YEARS
 from lineage_pipeline.secret_reference import SecretReference
 from lineage_pipeline.settings_problem import first_problem
+from lineage_pipeline.topic_settings import TopicSettings
 
 ReportedLevel = Literal["warning", "undetermined", "loss"]
 
@@ -38,6 +40,10 @@ class ChannelSettings(_Model):
             raise ValueError(f"channel {self.name!r} needs either `webhook` or `apprise`")
         return self
 
+    def is_for(self, owners: Iterable[str]) -> bool:
+        """Whether it is told of topics of these owners."""
+        return not self.owners or not set(self.owners).isdisjoint(owners)
+
 
 class AlertSettings(_Model):
     """Who is told what, and how patiently; times in seconds.
@@ -63,10 +69,22 @@ class AlertSettings(_Model):
         return self
 
 
-def alert_settings(raw: dict[str, Any]) -> AlertSettings:
-    """The checked settings. Raises SettingsError in one sentence, without values that may be secrets."""
+def alert_settings(raw: dict[str, Any], topics: Iterable[TopicSettings] = ()) -> AlertSettings:
+    """The checked settings. Raises SettingsError in one sentence, without values that may be secrets.
+
+    Also when nobody would be told of a loss in one of the `topics`: that would look like no loss.
+    """
     try:
-        return AlertSettings.model_validate(raw)
+        settings = AlertSettings.model_validate(raw)
     except ValidationError as error:
         _, text = first_problem(error, AlertSettings, below="alerts")
         raise SettingsError(f"{text}; see docs/dagster.md") from None
+    for topic in topics if settings.channels else ():  # without any channel the log is told
+        if not any("loss" in one.levels and one.is_for(topic.owners) for one in settings.channels):
+            owners = f"owners: {', '.join(topic.owners)}" if topic.owners else "no owners"
+            raise SettingsError(
+                f"`alerts.channels`: no channel takes a loss in topic {topic.name!r} ({owners}), so nobody would be "
+                "told of it: add a channel without `owners`, or one of the topic's owners to a channel for `loss`; "
+                "see docs/dagster.md"
+            )
+    return settings

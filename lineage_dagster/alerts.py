@@ -170,8 +170,7 @@ def _store(instance: dg.DagsterInstance, channel: str, incidents: Mapping[str, I
 
 
 def _routed(channel: Channel, topic: Watched) -> bool:
-    wanted = channel.settings.owners if channel.settings else ()
-    return not wanted or bool(set(wanted) & set(topic.owners))
+    return channel.settings is None or channel.settings.is_for(topic.owners)
 
 
 def _wanted(channel: Channel, notice: Notice) -> bool:

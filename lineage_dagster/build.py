@@ -39,14 +39,15 @@ def build_defs(
     """The definitions for every topic of `settings`.
 
     Secrets of alert channels are looked up in `environ` when a message is sent. `resources` replace real ones by name
-    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that cannot be understood.
+    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that cannot be understood, or that would tell
+    nobody of a loss in some topic.
     """
     assets: list[dg.AssetSpec | dg.AssetsDefinition] = [summary_asset(settings)]
     for topic in settings.topics:
         assets += [*external_assets(topic), audit_asset(topic, settings.settle_seconds(topic))]
     files = with_files(settings)
     assets += [lake_files_asset(topic, settings.settle_seconds(topic)) for topic in files]
-    alerts = alert_settings(settings.alerts)
+    alerts = alert_settings(settings.alerts, settings.topics)
     real = {
         "auditor": SettingsAuditor(settings, reports_url=alerts.reports_url),
         "notifier": Notifier(alerts, environ or {}),

@@ -41,7 +41,9 @@ class Platform:
     def tick(self, *topics: Any) -> str:
         """One tick of the alert sensor; the skip message."""
         settings = self.settings(*topics)
-        notifier = Notifier(alert_settings(settings.alerts), {"HOOK": self.receiver.url, "PING": self.receiver.url})
+        notifier = Notifier(
+            alert_settings(settings.alerts, settings.topics), {"HOOK": self.receiver.url, "PING": self.receiver.url}
+        )
         sensor = alert_sensor(settings, lambda: time.time() + self.later)
         context = dg.build_sensor_context(instance=self.instance, resources={"notifier": notifier})
         said = sensor(context)
@@ -269,14 +271,18 @@ def test_files_that_nobody_looks_at_are_told_when_that_lasts(platform: Platform)
 
 
 def test_owners_and_levels_route_messages(platform: Platform):
-    platform.alerts["channels"] = [{**HOOK, "owners": ["team:mine"], "levels": ["loss"]}]
+    platform.alerts["channels"] = [
+        {**HOOK, "owners": ["team:mine"], "levels": ["loss"]},
+        {**HOOK, "name": "theirs", "owners": ["team:theirs"]},
+        {**HOOK, "name": "doubts", "levels": ["undetermined"]},
+    ]
     topics = [{"name": "mine", "owners": ["team:mine"]}, {"name": "theirs", "owners": ["team:theirs"]}]
     for topic in topics:
         platform.lake.index(topic["name"], [(0, 0, 10), (0, 20, 30)])
     platform.audit(*topics)
     platform.tick(*topics)
-    assert [one["topic"] for one in platform.receiver.got] == ["mine"]
-    assert platform.receiver.got[0]["owners"] == ["team:mine"]
+    told = [(one["topic"], one["owners"]) for one in platform.receiver.got]
+    assert sorted(told) == [("mine", ["team:mine"]), ("theirs", ["team:theirs"])]
 
 
 def test_without_a_channel_the_messages_go_to_the_log(platform: Platform, caplog: pytest.LogCaptureFixture):
@@ -330,6 +336,24 @@ def test_apprise_sends_to_the_services_it_knows(platform: Platform):
     notifier = Notifier(alert_settings(settings.alerts), {"HOOK": url})
     sensor(dg.build_sensor_context(instance=platform.instance, resources={"notifier": notifier}))
     assert platform.receiver.got[0]["title"] == "LOSS in t: 60 offsets"
+
+
+@pytest.mark.parametrize(
+    ("channels", "topic", "said"),
+    [
+        ([{"owners": ["team:a"]}], {"owners": ["team:b"]}, r"topic 't' \(owners: team:b\).*add a channel without"),
+        ([{"owners": ["team:a"]}], {}, r"topic 't' \(no owners\)"),
+        ([{"owners": ["team:a"]}, {"levels": ["undetermined", "warning"]}], {"owners": ["team:b"]}, "takes a loss"),
+        ([{"owners": ["team:a"], "levels": ["warning"]}, {"owners": ["team:b"]}], {"owners": ["team:a"]}, "team:a"),
+    ],
+)
+def test_a_topic_whose_losses_no_channel_takes_is_refused_by_name(
+    channels: list[dict[str, Any]], topic: dict[str, Any], said: str, lake: Lake
+):
+    listed = [{**HOOK, "name": f"hook-{number}", **one} for number, one in enumerate(channels)]
+    with pytest.raises(SettingsError, match=said):
+        lake.definitions({"name": "t", **topic}, alerts={"channels": listed})
+    lake.definitions({"name": "t", **topic}, alerts={"channels": [*listed, HOOK]})
 
 
 @pytest.mark.parametrize(
