@@ -13,9 +13,12 @@ import pytest
 from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor, read_incidents
 from lineage_dagster.channels import LogChannel, Notifier
+from lineage_dagster.lake_assets import LAKE_JOB
 from lineage_dagster.messages import Message
 from lineage_pipeline.errors import AlertError, SettingsError
 from lineage_pipeline.settings import Settings
+from tests.books.index_files import put
+from tests.books.lake_tables import data_file, hour, span
 from tests.lineage_dagster.lake import Lake
 from tests.lineage_dagster.receiver import Receiver
 
@@ -268,6 +271,22 @@ def test_files_that_nobody_looks_at_are_told_when_that_lasts(platform: Platform)
     platform.tick("t")
     assert platform.heard == [("opened", "warning")]
     assert "files_hold_the_index: never" in platform.receiver.got[0]["text"]
+
+
+def test_files_that_were_whole_and_that_nobody_has_looked_at_since_are_told(platform: Platform):
+    platform.alerts["warning_after"] = 0
+    topic = {"name": "t", "lake_files": {"every": 60}}  # due three times before the audit of the index is overdue
+    platform.lake.index("t", [(0, 0, 10)])
+    put(platform.lake.root / "output", hour("t", "part-1"), data_file(span(0, 0, 10)))
+    platform.audit(topic)
+    job = platform.lake.definitions(topic).resolve_job_def(LAKE_JOB)
+    assert job.execute_in_process(instance=platform.instance).success
+    platform.tick(topic)
+    assert platform.heard == []
+    platform.later = 1500
+    platform.tick(topic)
+    assert platform.heard == [("opened", "warning")]
+    assert "files_hold_the_index: passed 1,5" in platform.receiver.got[0]["text"]
 
 
 def test_owners_and_levels_route_messages(platform: Platform):

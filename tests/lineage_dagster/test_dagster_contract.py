@@ -207,6 +207,26 @@ def test_the_checks_run_alone_audit_as_well(lake: Lake, instance: dg.DagsterInst
     assert latest_results(instance, [KEY])[KEY].state == "failed"
 
 
+@pytest.mark.parametrize("found", ["passed", "failed"])
+def test_a_run_of_the_checks_alone_that_died_is_told_with_the_result_before_it(
+    found: str, lake: Lake, instance: dg.DagsterInstance
+):
+    lake.index("t", [(0, 0, 10)] if found == "passed" else [(0, 0, 10), (0, 20, 30)])
+    definitions = lake.definitions("t")
+    lake.audit(definitions, "t", instance)
+    before = latest_results(instance, [KEY])[KEY]
+    assert before.state == found
+    job = definitions.resolve_implicit_global_asset_job_def()
+    alone = job.get_subset(asset_selection=set(), asset_check_selection=_all_checks(definitions))
+    first, second = (instance.create_run_for_job(alone) for _ in range(2))
+    _end(instance, first, "failed")  # the newer one is under way: the dead one behind it counts all the same
+    told = latest_results(instance, [KEY])[KEY]
+    assert (told.state, told.at) == ("crashed" if found == "passed" else "failed", before.at)
+    assert f"run {first.run_id} ended" in told.text
+    _end(instance, second, "canceled")
+    assert f"run {second.run_id} ended" in latest_results(instance, [KEY])[KEY].text
+
+
 def test_a_later_materialisation_by_others_does_not_hide_the_result_from_the_alerts(
     lake: Lake, instance: dg.DagsterInstance
 ):

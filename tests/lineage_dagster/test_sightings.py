@@ -9,7 +9,7 @@ import pytest
 
 from lineage_dagster import names
 from lineage_dagster.check_result import CheckResult, CheckState
-from lineage_dagster.sightings import sighting
+from lineage_dagster.sightings import sighting, unless_overdue
 
 NOW = 1_700_000_000.0
 LOST = {"incident": {"version": 1, "verdict": "loss", "lost": 100, "partitions": 1, "ranges": [[9, 0, 100]]}}
@@ -38,3 +38,20 @@ def test_what_is_wrong_by_a_clock_that_is_ahead_is_wrong_since_now(
     seen = sighting("t", results(state, NOW + ahead, told), 1000, NOW)
     assert seen.level in levels
     assert seen.observed_at == NOW
+
+
+def test_a_check_that_passed_too_long_ago_has_failed_and_says_how_long():
+    passed = CheckResult("passed", "all is there", NOW - 1001)
+    assert unless_overdue(passed, 1001, NOW) == passed
+    old = unless_overdue(passed, 1000, NOW)
+    assert (old.state, old.text, old.at) == (
+        "failed",
+        "passed 1,001 s ago, and nobody has looked since",
+        passed.at,
+    )
+
+
+@pytest.mark.parametrize("state", ["failed", "crashed", "never"])
+def test_a_check_that_did_not_pass_stays_what_it_is_however_old(state: CheckState):
+    result = CheckResult(state, "as it was", None if state == "never" else NOW - 99_999)
+    assert unless_overdue(result, 1000, NOW) == result

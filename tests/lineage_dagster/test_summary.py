@@ -161,6 +161,16 @@ def test_a_report_that_is_old_or_strange_is_not_complete(
     assert rows[0]["verdict"] == "undetermined"
 
 
+@pytest.mark.parametrize("wrong", [{"missing": 3}, {"damaged": 3}, {"unknown": 3}, {"actual": 7}])
+def test_a_report_that_says_complete_and_counts_what_is_not_contradicts_itself(wrong: dict[str, int]):
+    complete = _loss("t", 0, 0, 0) | {"verdict": "complete"}
+    complete["totals"] |= {"expected": 10, "actual": 10}
+    complete["partitions"] = [{"partition": 0, "verdict": "complete", "ranges": []}]
+    assert summary_row(T, complete, NOW).verdict == "complete"
+    row = summary_row(T, complete | {"totals": complete["totals"] | wrong}, NOW)
+    assert (row.verdict, "contradicts itself" in row.what) == ("undetermined", True)
+
+
 def test_a_report_of_fewer_books_than_are_promised_is_not_complete(lake: Lake, instance: dg.DagsterInstance):
     lake.index("a", [(0, 0, 10)])
     lake.audit(lake.definitions("a"), "a", instance)  # by the index alone
