@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from lineage_dagster.accepting import ACCEPT_JOB
+from lineage_dagster.triggers import AUDIT_JOB
 from lineage_pipeline.errors import LineageError
 from tests.lineage_dagster.lake import Lake
 
@@ -42,3 +46,13 @@ def test_anything_but_a_gap_that_was_found_is_refused(
     with pytest.raises(LineageError):
         _accept(audited, instance, **changes)
     assert not audited.audit(audited.definitions("t"), "t", instance).verdict.passed
+
+
+def test_the_page_says_what_the_launchpad_takes(lake: Lake) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text(encoding="utf-8")
+    gap, audit = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(ops:.*?)```", page, re.DOTALL))
+    definitions = lake.definitions("orders")
+    assert dg.validate_run_config(definitions.resolve_job_def(ACCEPT_JOB), gap)
+    assert dg.validate_run_config(definitions.resolve_job_def(AUDIT_JOB), audit)
+    in_full = {"ops": {"lake_files_of_audit_orders": {"config": {"full": True}}}}
+    assert dg.validate_run_config(definitions.resolve_job_def("__ASSET_JOB"), in_full)
