@@ -60,7 +60,13 @@ def _selecting(command: Any) -> Any:
 
 @click.group("quarantine", invoke_without_command=True)
 @_selecting
-@click.option("--examples", type=click.IntRange(0, 1_000), default=3, show_default=True, help="Of each class.")
+@click.option(
+    "--examples",
+    type=click.IntRange(0, 1_000),
+    default=3,
+    show_default=True,
+    help="Show up to so many of each class, with different errors.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def quarantine_command(context: click.Context, /, **options: Any) -> None:
@@ -118,6 +124,8 @@ def replay_command(**options: Any) -> None:
         open_ones = [one for one in claims if not ended(one, notes)]
         there = present(book.tables["data"], [key for one in open_ones for key in one.object_keys()])
         render_replays(claims, notes, there, stdout)
+        if not claims:
+            click.echo(log.emptiness, err=True)
         return
     request = ReplayRequest(
         topic=topic.name,

@@ -68,6 +68,8 @@ def repair_command(**options: Any) -> None:
         claims, notes = log.claims(), log.notes()
         left = {one.number: len(log.unfinished(one)) for one in claims if not ended(one, notes)}
         render_history(claims, notes, left, stdout)
+        if not claims:
+            click.echo(log.emptiness, err=True)
         return
 
     def look() -> AuditReport:

@@ -181,6 +181,19 @@ def test_without_dagster_nothing_is_started_and_the_remedy_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"), [(("repair",), "no repair of lineage-input so far"), (("quarantine", "replay"), "no replay of")]
+)
+def test_a_history_of_nothing_says_so_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(lineage, [*words, "--history"], env=lake(tmp_path))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert said in done.stderr
+    assert str(tmp_path / "offset-index") in done.stderr
+
+
 def in_bash(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = f"{sys.executable} -m lineage_pipeline {words}"
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **lake(folder)}

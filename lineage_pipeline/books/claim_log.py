@@ -62,6 +62,11 @@ class ClaimLog(Generic[C]):
         self._root = f"{folder}/{topic}"
         self._what = what
 
+    @property
+    def emptiness(self) -> str:
+        """The sentence for a log without claims."""
+        return f"no {self._what} of {self._topic} so far: nothing is in {self._store.uri.rstrip('/')}/{self._root}"
+
     def read_claims(self, parse: Callable[[str, str], C]) -> tuple[C, ...]:
         """All claims by number. Raises LedgerError when one is gone or cannot be read, StoreError on failure.
 
