@@ -2,12 +2,13 @@
 
 Objects that hold a compared offset are read whole, so that a page that was damaged anywhere in them is found. What is
 found broken is noted in the manifest, so the next audits with the lake book call its offsets damaged.
+What one look at the lake lacks may be on its way: absent is what the lake, listed anew after the index, lacks still.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -27,13 +28,16 @@ from lineage_pipeline.core.value_comparison import (
     Reading,
     Unknown,
     Window,
+    absent,
     compare,
+    not_compared,
 )
 from lineage_pipeline.core.verification import BrokenObject, Verification, sample_windows
 from lineage_pipeline.errors import BrokerError, LakeFileError, LedgerError, StoreError
 from lineage_pipeline.verify_scene import Scene, VerifyRequest, indexed_now, look
 
 GROUP = 100_000  # offsets whose rows are held at the same time, at most
+Clock = Callable[[], datetime]
 _Rows = dict[tuple[int, int], list[LakeRow]]  # by partition and offset
 
 
@@ -56,12 +60,12 @@ class _Found:
         self.broken[file.listed.name], self.why[file.listed.name] = file, why
 
 
-def verify_sample(request: VerifyRequest, records: int, seed: int, at: datetime) -> Verification:
+def verify_sample(request: VerifyRequest, records: int, seed: int, now: Clock) -> Verification:
     """Compare about so many records at random places that both the lake and Kafka still hold.
 
     Raises BrokerError when the broker cannot be asked.
     """
-    scene, found = look(request, at), _Found()
+    scene, found = look(request, now()), _Found()
     candidates: dict[int, RangeSet] = {}
     for partition, held in scene.held().items():
         readable = scene.readable(partition)
@@ -72,16 +76,12 @@ def verify_sample(request: VerifyRequest, records: int, seed: int, at: datetime)
     for one in scene.broken:  # none of their records can be drawn
         found.note_broken(one.file, str(one.file.problem))
     windows = sample_windows(candidates, records, random.Random(seed).randrange)  # noqa: S311 - a sample, no secret
-    return _verify(request, scene, windows, seed, found)
+    return replace(_verify(request, scene, windows, found, now), seed=seed)
 
 
-def verify_range(request: VerifyRequest, window: Window, at: datetime) -> Verification:
+def verify_range(request: VerifyRequest, window: Window, now: Clock) -> Verification:
     """Compare every offset of the window. Raises BrokerError when the broker cannot be asked."""
-    parts = [
-        Window(window.partition, OffsetRange(start, min(start + GROUP, window.range.end)))
-        for start in range(window.range.start, window.range.end, GROUP)
-    ]
-    return _verify(request, look(request, at), tuple(parts), None, _Found())
+    return _verify(request, look(request, now()), _parts(window.partition, RangeSet.of(window.range)), _Found(), now)
 
 
 def keep(request: VerifyRequest, found: Verification) -> Verification:
@@ -105,20 +105,11 @@ def keep(request: VerifyRequest, found: Verification) -> Verification:
 
 
 def _verify(
-    request: VerifyRequest, scene: Scene, windows: tuple[Window, ...], seed: int | None, found: _Found
+    request: VerifyRequest, scene: Scene, windows: tuple[Window, ...], found: _Found, now: Clock
 ) -> Verification:
-    compared: list[Compared] = []
-    indexed: Mapping[int, RangeSet] | None = None
-    with request.reader.open(request.index.topic, request.isolation) as reader:
-        for group in _groups(windows):
-            rows = _from_lake(request, scene, group, found)
-            for window in group:
-                reading = _reading(request, reader, scene, window, (rows, found))
-                if any(offset not in reading.lake for offset in reading.expected):
-                    indexed = _indexed(request, scene, found) if indexed is None else indexed
-                    reading = replace(reading, indexed=indexed.get(window.partition, EMPTY))
-                compared.append(compare(reading))
-                request.progress(len(compared), len(windows))
+    first = list(_compared(request, scene, windows, found))
+    second = _second_look(request, scene, _lacking(first), found, now)
+    compared = [*(replace(one, lacking=EMPTY) for one in first), *second]
     problems = request.lake.look_again([one.listed for one in found.broken.values()], scene.at)
     after = request.broker.snapshot(request.index.topic)
     if (after.cluster_id, after.topic_id) != (scene.snapshot.cluster_id, scene.snapshot.topic_id):
@@ -128,12 +119,69 @@ def _verify(
         cluster_id=scene.snapshot.cluster_id,
         topic_id=scene.snapshot.topic_id,
         verified_at=scene.at,
-        seed=seed,
+        seed=None,
         windows=windows,
         compared=tuple(compared),
         broken=tuple(BrokenObject(*name, found.why[name]) for name in found.broken),
         objects=len(found.whole),
-        problems=(*scene.problems, *found.problems, *problems),
+        problems=tuple(dict.fromkeys((*scene.problems, *found.problems, *problems))),
+    )
+
+
+def _compared(request: VerifyRequest, scene: Scene, windows: Sequence[Window], found: _Found) -> Iterator[Compared]:
+    with request.reader.open(request.index.topic, request.isolation) as reader:
+        done = 0
+        for group in _groups(windows):
+            rows = _from_lake(request, scene, group, found)
+            for window in group:
+                yield compare(_reading(request, reader, scene, window, (rows, found)))
+                done += 1
+                request.progress(done, len(windows))
+
+
+def _second_look(
+    request: VerifyRequest, scene: Scene, lacking: Mapping[int, RangeSet], found: _Found, now: Clock
+) -> Iterator[Compared]:
+    """What comes of records of which the first look found no row.
+
+    The lake is listed after the index was read, so no index row is newer than the listing. The job's sinks commit one
+    after the other all the same: only after a wait does a row that is not there count as absent.
+    """
+    if not lacking:
+        return
+    indexed = _indexed(request, scene, found)
+    suspected = {number: ranges.intersection(indexed.get(number, EMPTY)) for number, ranges in lacking.items()}
+    text = "neither in the lake nor in the index: `lineage audit` tells whether it is due"
+    for number, ranges in lacking.items():
+        yield not_compared(number, ranges.difference(suspected[number]), text)
+    windows = [one for number, ranges in suspected.items() for one in _parts(number, ranges)]
+    if not windows:
+        return
+    if request.wait is not None:
+        request.wait(request.rules.settle)
+    later = look(request, now())
+    found.problems += later.problems
+    compared = list(_compared(request, later, windows, found))
+    yield from (replace(one, lacking=EMPTY) for one in compared)
+    text = f"indexed, and in no object yet: with --wait a look {request.rules.settle:g} s later decides"
+    for number, ranges in _lacking(compared).items():
+        yield not_compared(number, ranges, text) if request.wait is None else absent(number, ranges)
+
+
+def _lacking(compared: Sequence[Compared]) -> dict[int, RangeSet]:
+    found: dict[int, RangeSet] = {}
+    for one in compared:
+        if len(one.lacking):
+            found[one.partition] = found.get(one.partition, EMPTY).union(one.lacking)
+    return found
+
+
+def _parts(partition: int, ranges: RangeSet) -> tuple[Window, ...]:
+    """The ranges as windows whose rows can be held."""
+    return tuple(
+        Window(partition, OffsetRange(start, min(start + GROUP, one.end)))
+        for one in ranges
+        for start in range(one.start, one.end, GROUP)
     )
 
 

@@ -6,8 +6,10 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -43,6 +45,7 @@ _WIDTH_WITHOUT_TERMINAL = 160
 @click.argument("end", type=click.IntRange(0, MAX_END), required=False)
 @click.option("--sample", type=click.IntRange(1, 10_000_000), help=f"About so many random records; {SAMPLE} otherwise.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of the sample: the same seed draws the same places.")
+@click.option("--wait", is_flag=True, help="Look again after the settle time when no object has an indexed record.")
 @click.option("--topic", help="Which topic, when several are configured.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def verify_command(**options: Any) -> None:
@@ -57,12 +60,12 @@ def verify_command(**options: Any) -> None:
     chosen = settings.topic(options["topic"])
     window = _window(options)
     with _progress() as tell:
-        request, now = verify_request(settings, chosen, tell), datetime.now(timezone.utc)
+        request = replace(verify_request(settings, chosen, tell), wait=_wait if options["wait"] else None)
         if window is not None:
-            found = verify_range(request, window, now)
+            found = verify_range(request, window, _now)
         else:
             seed = options["seed"] if options["seed"] is not None else secrets.randbits(31)
-            found = verify_sample(request, options["sample"] or SAMPLE, seed, now)
+            found = verify_sample(request, options["sample"] or SAMPLE, seed, _now)
         found = keep(request, found)
     if options["as_json"]:
         click.echo(json.dumps(found.to_json()))
@@ -109,6 +112,16 @@ def _window(options: dict[str, Any]) -> Window | None:
     if end <= start:
         raise UsageError(f"END {end} is not above START {start}: END is the offset after the last one")
     return Window(partition, OffsetRange(start, end))
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _wait(seconds: float) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"no object has some indexed records: looking again in {seconds:.0f} s", err=True)
+    time.sleep(seconds)
 
 
 def _print(found: Verification) -> None:

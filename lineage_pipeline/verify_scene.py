@@ -36,7 +36,8 @@ class VerifyRequest:
 
     `fetch`: schemas of a registry, see payload_decoder.
 
-    `state`: where audits are remembered, so that their reports tell what was found; None: nowhere.
+    `state`: where audits are remembered, so that their reports tell what was found; None: nowhere. `wait`: lets so many
+    seconds pass before a second look decides what is absent; None: nothing is waited for, and that stays open.
     """
 
     index: IndexPath
@@ -49,6 +50,7 @@ class VerifyRequest:
     rules: AuditRules = field(default_factory=AuditRules)
     progress: Progress = lambda _done, _all: None
     fetch: FetchSchema | None = None
+    wait: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True)

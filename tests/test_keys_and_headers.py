@@ -78,7 +78,7 @@ def verify(world: RepairWorld, schema: RecordSchema | None = None) -> Verificati
         "read_committed",
         fetch=world.fetch,
     )
-    return verify_range(request, Window(0, OffsetRange(0, 24)), world.now)
+    return verify_range(request, Window(0, OffsetRange(0, 24)), lambda: world.now)
 
 
 def rewrite(world: RepairWorld, table: str, offset: int, **changes: Any) -> None:

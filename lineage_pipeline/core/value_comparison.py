@@ -15,8 +15,8 @@ from lineage_pipeline.core.key_schema import KEY_ERROR, is_on_request
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 from lineage_pipeline.core.record_values import ERROR_CLASSES, NOT_THE_RECORDS
 
-# value: a column differs; table: in quarantine instead of data, or the other way round; absent: indexed, and no row;
-# foreign: a row of which Kafka has no record
+# value: a column differs; table: in quarantine instead of data, or the other way round; absent: indexed, and no row by
+# two looks; foreign: a row of which Kafka has no record
 DifferenceKind = Literal["value", "table", "absent", "foreign"]
 Row = Mapping[str, Any]
 
@@ -69,8 +69,8 @@ class Unknown:
 class Reading:
     """What both sides gave for a window.
 
-    `passed`: offsets that Kafka was read through; `indexed`: those with an index row. `doubt`: why a row that was not
-    found may be in the lake all the same. Of a `compacted` topic nobody can tell whether a row without a record once
+    `passed`: offsets that Kafka was read through. `doubt`: why a row that was not found may be in the lake all the
+    same. Of a `compacted` topic nobody can tell whether a row without a record once
     had one. Of what was `replayed` the row in quarantine stays beside the one in data, which stands for it.
     """
 
@@ -79,7 +79,6 @@ class Reading:
     passed: RangeSet
     lake: Mapping[int, Sequence[LakeRow]]
     unknown: tuple[Unknown, ...] = ()
-    indexed: RangeSet = EMPTY
     doubt: str = ""
     compacted: bool = False
     replayed: RangeSet = EMPTY
@@ -87,24 +86,28 @@ class Reading:
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of one window. `repeated`: offsets that the lake has more than once, all the same.
+    """What came of offsets of one partition. `repeated`: how many the lake has more than once, all the same.
 
+    `lacking`: records of which no object has a row; a second look decides (absent or not_compared).
     `partial`: offsets whose object lacks a column of key or headers: written before it was asked for, and right so far.
     `other_reason`: offsets in quarantine, rightly, for which the decoder of now gives another reason than their row.
     """
 
-    same: RangeSet
-    differences: tuple[Difference, ...]
-    unknown: tuple[Unknown, ...]
+    partition: int
+    same: RangeSet = EMPTY
+    differences: tuple[Difference, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+    lacking: RangeSet = EMPTY
     repeated: int = 0
     partial: int = 0
     other_reason: int = 0
 
 
 def compare(reading: Reading) -> Compared:
-    """Every offset of the window: right, different, unknown, or nothing on either side."""
+    """Every offset of the window: right, different, unknown, lacking, or nothing on either side."""
     number = reading.window.partition
     same: list[tuple[int, int]] = []
+    lacking: list[tuple[int, int]] = []
     differences: list[Difference] = []
     unknown = [*reading.unknown]
     repeated = partial = other_reason = 0
@@ -120,11 +123,10 @@ def compare(reading: Reading) -> Compared:
             else:
                 differences.append(unclear)
         elif not rows:
-            if reading.doubt or offset not in reading.indexed:
-                why = reading.doubt or "neither in the lake nor in the index: `lineage audit` tells whether it is due"
-                unknown.append(Unknown(number, OffsetRange(offset, offset + 1), why))
+            if reading.doubt:
+                unknown.append(Unknown(number, OffsetRange(offset, offset + 1), reading.doubt))
             else:
-                differences.append(Difference(number, offset, "absent", "indexed, and the lake has no row of it"))
+                lacking.append((offset, offset + 1))
         elif (undecided := _undecided(expected, rows)) is not None:
             unknown.append(Unknown(number, OffsetRange(offset, offset + 1), undecided))
         else:
@@ -137,8 +139,27 @@ def compare(reading: Reading) -> Compared:
             else:
                 differences.append(different)
     return Compared(
-        RangeSet.from_pairs(same), tuple(differences), tuple(_joined(unknown)), repeated, partial, other_reason
+        partition=number,
+        same=RangeSet.from_pairs(same),
+        differences=tuple(differences),
+        unknown=tuple(joined(unknown)),
+        lacking=RangeSet.from_pairs(lacking),
+        repeated=repeated,
+        partial=partial,
+        other_reason=other_reason,
     )
+
+
+def absent(partition: int, ranges: RangeSet) -> Compared:
+    """Indexed records of which two looks at the whole lake, the second one late enough, found no row."""
+    offsets = (offset for one in ranges for offset in range(one.start, one.end))
+    text = "indexed, and the lake has no row of it"
+    return Compared(partition, differences=tuple(Difference(partition, one, "absent", text) for one in offsets))
+
+
+def not_compared(partition: int, ranges: RangeSet, why: str) -> Compared:
+    """Offsets of which nothing can be said, for one reason."""
+    return Compared(partition, unknown=tuple(Unknown(partition, one, why) for one in ranges))
 
 
 def _standing(reading: Reading, offset: int) -> Sequence[LakeRow]:
@@ -202,7 +223,7 @@ def _keys(rows: Sequence[LakeRow]) -> str:
     return " and ".join(sorted({f"{row.table} file {row.key}" for row in rows}))
 
 
-def _joined(unknown: Iterable[Unknown]) -> list[Unknown]:
+def joined(unknown: Iterable[Unknown]) -> list[Unknown]:
     """Neighbours with the same reason as one."""
     found: list[Unknown] = []
     for one in sorted(unknown, key=lambda each: (each.partition, each.range)):

@@ -12,7 +12,7 @@ from typing import Any
 from lineage_pipeline.core.classes import Verdict
 from lineage_pipeline.core.offsets import EMPTY, RangeSet
 from lineage_pipeline.core.report import EXIT_CODES, iso_seconds
-from lineage_pipeline.core.value_comparison import Compared, Difference, Unknown, Window
+from lineage_pipeline.core.value_comparison import Compared, Difference, Unknown, Window, joined
 
 FORMAT = "lineage-verify/1"
 MAX_TOLD = 1_000  # differences that are told one by one
@@ -50,19 +50,20 @@ class Verification:
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """Of all windows."""
-        return tuple(different for one in self.compared for different in one.differences)
+        """Of all windows, by partition and offset."""
+        found = (different for one in self.compared for different in one.differences)
+        return tuple(sorted(found, key=lambda one: (one.partition, one.offset)))
 
     @property
     def unknown(self) -> tuple[Unknown, ...]:
-        """Of all windows."""
-        return tuple(unknown for one in self.compared for unknown in one.unknown)
+        """Of all windows, neighbours with the same reason as one."""
+        return tuple(joined(unknown for one in self.compared for unknown in one.unknown))
 
     def same(self) -> dict[int, RangeSet]:
         """By partition, the offsets found right."""
         found: dict[int, RangeSet] = {}
-        for window, one in zip(self.windows, self.compared, strict=True):
-            found[window.partition] = found.get(window.partition, EMPTY).union(one.same)
+        for one in self.compared:
+            found[one.partition] = found.get(one.partition, EMPTY).union(one.same)
         return {number: ranges for number, ranges in found.items() if len(ranges)}
 
     def differing(self) -> dict[int, RangeSet]:
@@ -77,7 +78,8 @@ class Verification:
         """`loss` when anything is wrong; `complete` only when something was compared and nothing left out."""
         if self.differences or self.broken:
             return "loss"
-        return "undetermined" if self.unknown or self.problems or not self.records else "complete"
+        lacking = any(len(one.lacking) for one in self.compared)
+        return "undetermined" if lacking or self.unknown or self.problems or not self.records else "complete"
 
     @property
     def exit_code(self) -> int:

@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage_pipeline.core.offsets import OffsetRange, RangeSet
-from lineage_pipeline.core.value_comparison import Compared, ExpectedRow, LakeRow, Reading, Unknown, Window, compare
+from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
+from lineage_pipeline.core.value_comparison import (
+    Compared,
+    ExpectedRow,
+    LakeRow,
+    Reading,
+    Unknown,
+    Window,
+    absent,
+    compare,
+    not_compared,
+)
 from lineage_pipeline.core.verification import RUN, BrokenObject, Verification, sample_windows
 
 WINDOW = Window(3, OffsetRange(0, 10))
@@ -105,15 +115,21 @@ def test_a_column_of_data_called_error_is_a_value() -> None:
     assert (kinds(found), found.other_reason) == ([(1, "value")], 0)
 
 
-def test_an_indexed_record_without_a_row_is_wrong_and_one_without_an_index_row_is_open() -> None:
-    assert kinds(compare(reading({1: expected()}, {}, indexed=RangeSet.of((1, 2))))) == [(1, "absent")]
+def test_a_record_without_a_row_is_neither_wrong_nor_open_before_a_second_look() -> None:
     found = compare(reading({1: expected()}, {}))
-    assert (found.differences, [str(one.range) for one in found.unknown]) == ((), ["[1, 2)"])
+    assert (found.lacking, found.differences, found.unknown) == (RangeSet.of((1, 2)), (), ())
+
+
+def test_what_the_second_look_lacks_is_wrong_or_open() -> None:
+    lacking = RangeSet.of((1, 3), (5, 6))
+    assert kinds(absent(3, lacking)) == [(1, "absent"), (2, "absent"), (5, "absent")]
+    found = not_compared(3, lacking, "why")
+    assert [(str(one.range), one.why) for one in found.unknown] == [("[1, 3)", "why"), ("[5, 6)", "why")]
 
 
 def test_where_not_every_object_was_seen_an_absent_row_is_open() -> None:
-    found = compare(reading({1: expected()}, {}, indexed=RangeSet.of((1, 2)), doubt="5 files were not looked at"))
-    assert (found.differences, found.unknown[0].why) == ((), "5 files were not looked at")
+    found = compare(reading({1: expected()}, {}, doubt="5 files were not looked at"))
+    assert (found.differences, found.unknown[0].why, found.lacking) == ((), "5 files were not looked at", EMPTY)
 
 
 def test_a_row_without_a_record_is_wrong_unless_nobody_can_tell() -> None:
@@ -152,7 +168,7 @@ def verification(*compared: Compared, **changed: Any) -> Verification:
 
 RIGHT = compare(reading({1: expected()}, {1: [row()]}))
 WRONG = compare(reading({1: expected()}, {1: [row("b")]}))
-OPEN = compare(reading({1: expected()}, {}))
+OPEN = not_compared(3, RangeSet.of((1, 2)), "why")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +187,16 @@ def test_the_verdict_is_complete_only_when_something_was_compared_and_nothing_le
     found: Verification, verdict: str, code: int
 ) -> None:
     assert (found.verdict, found.exit_code, found.to_json()["verdict"]) == (verdict, code, verdict)
+
+
+def test_a_comparison_that_still_lacks_rows_is_never_complete() -> None:
+    lacking = compare(reading({1: expected()}, {}))
+    assert verification(RIGHT, lacking).verdict == "undetermined"
+
+
+def test_neighbours_that_are_unknown_for_the_same_reason_are_told_as_one() -> None:
+    parts = [not_compared(3, RangeSet.of(pair), why) for pair, why in [((5, 9), "a"), ((0, 5), "a"), ((9, 10), "b")]]
+    assert [str(one.range) for one in verification(*parts).unknown] == ["[0, 9)", "[9, 10)"]
 
 
 def test_offsets_are_told_by_partition() -> None:
