@@ -81,7 +81,12 @@ def verify_sample(request: VerifyRequest, records: int, seed: int, now: Clock) -
 
 def verify_range(request: VerifyRequest, window: Window, now: Clock) -> Verification:
     """Compare every offset of the window. Raises BrokerError when the broker cannot be asked."""
-    return _verify(request, look(request, now()), _parts(window.partition, RangeSet.of(window.range)), _Found(), now)
+    scene, number, wanted = look(request, now()), window.partition, RangeSet.of(window.range)
+    there = scene.somewhere(number)
+    found = _verify(request, scene, _parts(number, wanted.intersection(there)), _Found(), now)
+    # what neither side has may be any number of offsets, and none of them is looked at
+    nowhere = [Compared(number, unknown=scene.not_in_kafka(number, one)) for one in wanted.difference(there)]
+    return replace(found, windows=(window,), compared=(*found.compared, *nowhere))
 
 
 def keep(request: VerifyRequest, found: Verification) -> Verification:
@@ -188,20 +193,23 @@ def _parts(partition: int, ranges: RangeSet) -> tuple[Window, ...]:
 def _groups(windows: Sequence[Window]) -> Iterator[list[Window]]:
     """Windows whose rows are held at the same time."""
     group: list[Window] = []
+    held = 0
     for one in windows:
-        if group and sum(len(each.range) for each in group) + len(one.range) > GROUP:
+        if group and held + len(one.range) > GROUP:
             yield group
-            group = []
+            group, held = [], 0
         group.append(one)
+        held += len(one.range)
     if group:
         yield group
 
 
 def _from_lake(request: VerifyRequest, scene: Scene, windows: Sequence[Window], found: _Found) -> _Rows:
     """The rows at the windows, from every object that holds any of them."""
-    wanted: dict[int, RangeSet] = {}
+    parts: dict[int, list[OffsetRange]] = {}
     for one in windows:
-        wanted[one.partition] = wanted.get(one.partition, EMPTY).union(RangeSet.of(one.range))
+        parts.setdefault(one.partition, []).append(one.range)
+    wanted = {number: RangeSet.of(*ranges) for number, ranges in parts.items()}
     for former in scene.broken:
         hidden = {number: ranges.intersection(wanted.get(number, EMPTY)) for number, ranges in former.held.items()}
         if any(len(ranges) for ranges in hidden.values()):
@@ -257,13 +265,10 @@ def _reading(
     unknown += [Unknown(number, part, "left the lake, as retention.data_days allows") for part in left]
     readable = scene.readable(number)
     if isinstance(readable, str):
-        return Reading(window, {}, EMPTY, {}, (Unknown(number, wanted, readable),))
+        return Reading(window, {}, EMPTY, {}, scene.not_in_kafka(number, wanted))
+    unknown += scene.not_in_kafka(number, wanted)
     start = min(max(wanted.start, readable.start), wanted.end)
     end = max(start, min(wanted.end, readable.end))
-    if start > wanted.start:
-        unknown.append(Unknown(number, OffsetRange(wanted.start, start), "expired: Kafka has removed them"))
-    if end < wanted.end:
-        unknown.append(Unknown(number, OffsetRange(end, wanted.end), f"Kafka's log ends at {readable.end}"))
     expected, reached, why = _from_kafka(request, reader, number, OffsetRange(start, end))
     if reached < end:
         unknown.append(Unknown(number, OffsetRange(reached, end), why))

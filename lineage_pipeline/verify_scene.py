@@ -24,8 +24,9 @@ from lineage_pipeline.core.lake_comparison import Doubt, file_doubts
 from lineage_pipeline.core.lake_manifest import LakeFile, LakeManifest
 from lineage_pipeline.core.ledger import LedgerState, same_topic
 from lineage_pipeline.core.ledger_events import Incarnation
-from lineage_pipeline.core.offsets import OffsetRange, RangeSet
+from lineage_pipeline.core.offsets import EMPTY, MAX_END, OffsetRange, RangeSet
 from lineage_pipeline.core.record_schema import RecordSchema
+from lineage_pipeline.core.value_comparison import Unknown
 
 Progress = Callable[[int, int], None]  # windows compared, and how many there are
 
@@ -87,10 +88,26 @@ class Scene:
         end = seen.last_stable if self.isolation == "read_committed" else seen.high_watermark
         return OffsetRange(seen.log_start, end)
 
+    def not_in_kafka(self, partition: int, wanted: OffsetRange) -> tuple[Unknown, ...]:
+        """Those of the offsets that Kafka does not give, and why."""
+        readable, ranges = self.readable(partition), RangeSet.of(wanted)
+        if isinstance(readable, str):
+            return (Unknown(partition, wanted, readable),)
+        before, behind = ranges.clip(0, readable.start), ranges.clip(readable.end, MAX_END)
+        expired = [Unknown(partition, one, "expired: Kafka has removed them") for one in before]
+        return (*expired, *(Unknown(partition, one, f"Kafka's log ends at {readable.end}") for one in behind))
+
     def held(self) -> Mapping[int, RangeSet]:
         """By partition, the offsets in objects that can be read."""
         there = self.manifest.chosen(lambda one: one.left is None)
         return {partition: runs.ranges() for partition, runs in there.by_partition()}
+
+    def somewhere(self, partition: int) -> RangeSet:
+        """The offsets that Kafka or an object has, or had before it broke."""
+        found, readable = self.held().get(partition, EMPTY), self.readable(partition)
+        for one in self.broken:
+            found = found.union(one.held.get(partition, EMPTY))
+        return found if isinstance(readable, str) else found.union(RangeSet.of(readable))
 
 
 def look(request: VerifyRequest, at: datetime) -> Scene:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lineage_pipeline.core.offsets import OffsetRange
+from lineage_pipeline.core.offsets import MAX_END, OffsetRange
 from lineage_pipeline.core.value_comparison import Window
 from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import BrokerError, StoreError
@@ -163,6 +163,36 @@ def test_a_range_beyond_the_log_is_unknown(world: RepairWorld) -> None:
     found = verify(world, 35, 60)
     assert (found.verdict, found.records, str(found.unknown[0].range)) == ("undetermined", 5, "[40, 60)")
     assert "ends at 40" in found.unknown[0].why
+
+
+def test_a_range_far_beyond_everything_is_one_unknown_range_and_ends(world: RepairWorld) -> None:
+    found = verify(world, 0, MAX_END - 1)
+    assert (found.verdict, found.records) == ("undetermined", RECORDS - 1)
+    assert [(str(one.range), one.why) for one in found.unknown] == [(f"[40, {MAX_END - 1})", "Kafka's log ends at 40")]
+
+
+def test_a_range_far_below_everything_is_one_unknown_range_and_ends(world: RepairWorld) -> None:
+    world.broker.partitions[TOPIC][0] = ModelPartition(MAX_END - 1, start=MAX_END - 1)
+    found = verify(world, RECORDS, MAX_END - 1)
+    assert (found.verdict, found.records) == ("undetermined", 0)
+    assert [(str(one.range), one.why) for one in found.unknown] == [
+        (f"[40, {MAX_END - 1})", "expired: Kafka has removed them")
+    ]
+
+
+def test_a_row_far_beyond_the_log_is_looked_at_and_makes_the_range_no_longer(world: RepairWorld) -> None:
+    rewrite(world, "part-2", row19={"kafka_offset": 1 << 60})
+    found = verify(world, 30, MAX_END - 1)
+    assert [(str(one.range), one.why) for one in found.unknown] == [
+        ("[39, 40)", found.unknown[0].why),
+        (f"[40, {MAX_END - 1})", "Kafka's log ends at 40"),
+    ]
+
+
+def test_a_partition_of_which_the_broker_says_nothing_is_one_unknown_range(world: RepairWorld) -> None:
+    world.broker.partitions[TOPIC][0] = ModelPartition(RECORDS, fault="leader not available")
+    found = verify(world, 0, MAX_END - 1)
+    assert [(str(one.range), one.why) for one in found.unknown] == [(f"[0, {MAX_END - 1})", "leader not available")]
 
 
 def test_lost_and_foreign_rows_are_told(world: RepairWorld) -> None:
@@ -340,6 +370,9 @@ def test_an_object_found_broken_stays_so_for_the_next_comparison(world: RepairWo
     again = verify(world, 25, 26)
     assert (again.verdict, again.differences, [one.key[-6:] for one in again.broken]) == ("loss", (), ["part-2"])
     assert verify(world, 0, 20).verdict == "complete"
+    world.broker.partitions[TOPIC][0] = ModelPartition(RECORDS, start=RECORDS)
+    expired = verify(world, 25, RECORDS)
+    assert (expired.verdict, [one.key[-6:] for one in expired.broken]) == ("loss", ["part-2"])
 
 
 def test_an_object_that_cannot_be_read_for_another_reason_is_open_and_makes_nothing_absent(
