@@ -236,7 +236,7 @@ def class_of(evidence: AuditEvidence, partition: int, offset: int) -> tuple[str 
     """The audit's class of one offset and its sentence; None when it is outside of everything audited."""
     if evidence.index.status != "read":
         return "unknown", evidence.index.problems[0]
-    if partition not in evidence.index.coverage and partition not in evidence.lake.partitions:
+    if partition not in evidence.partitions:
         return None, f"the index has no row of partition {partition}"
     decision = decide_partition(partition, evidence)
     for tile in decision.tiles:

@@ -170,7 +170,7 @@ def _stretches(locator: Locator, partition: int, wanted: OffsetRange) -> Iterato
     evidence = locator.seen().evidence
     found: list[Stretch] = []
     covered = EMPTY
-    if partition in evidence.index.coverage or partition in evidence.lake.partitions:
+    if partition in evidence.partitions:
         for tile in decide_partition(partition, evidence).tiles:
             covered = covered.union(tile.ranges)
             for one, text in tile.told():

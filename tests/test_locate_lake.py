@@ -235,3 +235,16 @@ def test_rows_and_files_of_a_topic_that_is_no_more_are_no_place_of_an_offset(aud
     doubtful = Locator(request, world.now).locate(0, 12)
     assert (doubtful.found, doubtful.exit_code) == (False, 3)
     assert "nobodys" in " ".join(doubtful.problems)
+
+
+def test_what_the_index_once_had_and_has_no_more_is_not_called_not_found(root: Path) -> None:
+    put(root, f"index/{day(TOPIC, 'index-3')}", parquet([run(5, 0, 10)]))
+    CliRunner().invoke(audit_command, ["--books", "index"])
+    (root / f"index/{day(TOPIC, 'index-3')}").unlink()
+    (root / "lineage.yaml").write_text((root / "lineage.yaml").read_text().replace("output: data, ", ""))
+    one = locate("5", "5")
+    assert (one.exit_code, "cannot tell" in one.output, "(index-vanished)" in one.output) == (3, True, True)
+    several = locate("5", "0", "10", "--json")
+    told = [(each["start"], each["end"], each["class"], each["cause"]) for each in json.loads(several.stdout)["ranges"]]
+    assert (several.exit_code, told) == (3, [(0, 10, "unknown", "index-vanished")])
+    assert locate("6", "5").exit_code == 1

@@ -14,7 +14,7 @@ from lineage_pipeline.core.report import AuditReport, build_report
 
 def audit(evidence: AuditEvidence) -> AuditReport:
     """Decide every partition that is in any book, in order, and report. The same evidence gives the same report."""
-    return build_report(evidence, tuple(decide_partition(one, evidence) for one in _partitions(evidence)))
+    return build_report(evidence, tuple(decide_partition(one, evidence) for one in evidence.partitions))
 
 
 def observation(evidence: AuditEvidence, report: AuditReport, finished_at: datetime) -> Observation | None:
@@ -65,19 +65,3 @@ def lake_observation(evidence: AuditEvidence, report: AuditReport, finished_at: 
             if len(known.ranges.intersection(left)):
                 damage.append(Damage(one.partition, known.ranges.intersection(left), known.cause, known.evidence))
     return LakeObservation(finished_at, absent, tuple(damage), replayed_counts(evidence))
-
-
-def _partitions(evidence: AuditEvidence) -> list[int]:
-    memory = evidence.memory  # a partition that was once there does not fall silent
-    known = {
-        *evidence.index.coverage,
-        *memory.baselines,
-        *memory.vanished,
-        *memory.truncated,
-        *evidence.lake.partitions,
-    }
-    for deployment in evidence.index.deployments:
-        known.update(deployment.start_offsets)
-    if evidence.broker.snapshot is not None:
-        known.update(evidence.broker.snapshot.partitions)
-    return sorted(known)

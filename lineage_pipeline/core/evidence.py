@@ -100,6 +100,23 @@ class AuditEvidence:
         return jobs[-1].isolation if jobs else self.rules.isolation
 
     @property
+    def partitions(self) -> list[int]:
+        """Every partition that is in any book, in order; one that was once there does not fall silent."""
+        memory = self.memory
+        known = {
+            *self.index.coverage,
+            *memory.baselines,
+            *memory.vanished,
+            *memory.truncated,
+            *self.lake.partitions,
+        }
+        for deployment in self.index.deployments:
+            known.update(deployment.start_offsets)
+        if self.broker.snapshot is not None:
+            known.update(self.broker.snapshot.partitions)
+        return sorted(known)
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Everything that keeps the evidence about the whole topic from being whole, a sentence each."""
         known = {one.writer for one in self.index.deployments} | self.index.sealed_writers
