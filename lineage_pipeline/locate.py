@@ -254,6 +254,9 @@ def _sentence(tile: Tile, offset: int) -> str:
 
 
 def _outside(decision: PartitionDecision) -> str:
+    if decision.end <= decision.baseline.offset:
+        first = decision.baseline.offset
+        return f"partition {decision.partition} is audited from {first} on, and the index has no row there yet"
     return f"partition {decision.partition} is audited from {decision.baseline.offset} to {decision.end - 1}"
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.core.deployment import Deployment, deployment_key
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.locate import Location, locate_offset
 from lineage_pipeline.locate_command import locate_command
@@ -113,3 +114,12 @@ def test_the_command_answers_in_words(index: Path) -> None:
 @pytest.mark.parametrize("arguments", [("9", "-5"), ("9", str(2**63)), ("x", "1"), ("9",)])
 def test_what_is_no_offset_is_a_usage_error(index: Path, arguments: tuple[str, ...]) -> None:
     assert run_locate(index, *arguments).exit_code == 2
+
+
+def test_where_nothing_is_indexed_yet_no_range_is_named(index: Path) -> None:
+    record = Deployment("job-1", "lineage-input", "c", "t", "g", {9: 1900, 3: 7}, "read_committed", 20.0, "p", NOW)
+    put(index, deployment_key("job-1"), record.to_json().encode())
+    found = locate(index, 3, 7)
+    assert (found.offset_class, found.exit_code) == (None, 1)
+    assert found.why == "partition 3 is audited from 7 on, and the index has no row there yet"
+    assert locate(index, 9, 2050).why == "partition 9 is audited from 1900 to 2049"
