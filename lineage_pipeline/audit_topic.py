@@ -166,7 +166,7 @@ def gather(
     memory = memory or Memory()
     if request.lake is not None:
         book = _book(request, request.lake)
-        lake = by_retention(book, request.index, lake, index.coverage, memory, audited_at)
+        lake = by_retention(book, request.index, lake, index, memory, audited_at)
     evidence = AuditEvidence(
         topic=request.index.topic,
         audited_at=audited_at,

@@ -82,7 +82,7 @@ class LakeBook:
             listings = {table: self._listed(table, known) for table in self.tables}
         except StoreError as error:
             text = f"the lake could not be listed: {error}"
-            unseen = LakeManifest(retired=known.retired)
+            unseen = LakeManifest(retired=known.retired, since=known.since)
             return LakeReading("unreadable", unseen, (Doubt("listing-incomplete", text),), (text,))
         listed = [one for listing in listings.values() for one in listing.objects]
         tables = {one.table for one in listed} | {one.listed.table for one in known.files}

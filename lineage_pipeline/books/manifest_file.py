@@ -1,6 +1,7 @@
 """The file manifest as one Parquet object that any tool can query: a row per object, its runs as a list of structs.
 
-Rows of table `retired` hold what left by retention. Equal manifests give equal bytes; what is not whole is LedgerError.
+Rows of table `retired` hold what left by retention; of which topic, the metadata tells. Equal manifests give equal
+bytes; what is not whole is LedgerError.
 """
 
 from __future__ import annotations
@@ -60,8 +61,10 @@ def manifest_bytes(manifest: LakeManifest, topic: str, layout: str) -> bytes:
     for name, values in columns.items():
         values.extend([filler.get(name)] * len(retired))
     arrays = [pa.array(columns[field.name], field.type) for field in list(_SCHEMA)[:-1]]
-    about = json.dumps({"format": FORMAT, "topic": topic, "layout": layout})
-    schema = _SCHEMA.with_metadata({"lineage": about})
+    about: dict[str, Any] = {"format": FORMAT, "topic": topic, "layout": layout}
+    if manifest.since is not None:
+        about["since"] = manifest.since
+    schema = _SCHEMA.with_metadata({"lineage": json.dumps(about)})
     table = pa.Table.from_arrays([*arrays, _runs(manifest, retired)], schema=schema)
     buffer = io.BytesIO()
     pq.write_table(
@@ -84,18 +87,19 @@ def parse_manifest(data: bytes, topic: str, layout: str) -> LakeManifest:
         other = [name for name, value in wanted.items() if about.get(name) != value]
         if other:
             raise LedgerError(f"the file manifest is of another {' and '.join(other)}")
-        return _parsed(table)
+        since = about.get("since")  # versions before this one did not tell
+        return _parsed(table, None if since is None else float(since))
     except _FOREIGN as error:
         raise LedgerError(f"the file manifest is not readable ({' '.join(str(error).split())[:120]})") from None
 
 
-def _parsed(table: Any) -> LakeManifest:
+def _parsed(table: Any, since: float | None) -> LakeManifest:
     runs = _parsed_runs(table.column("runs").combine_chunks())
     columns = {name: table.column(name).to_pylist() for name in table.schema.names if name != "runs"}
     count = sum(1 for one in columns["table"] if one != _RETIRED)
     files = tuple(_file({name: values[row] for name, values in columns.items()}) for row in range(count))
     retired = {partition: one.ranges() for partition, one in runs.where(runs.files >= count).by_partition()}
-    return LakeManifest(files, runs.where(runs.files < count), retired)
+    return LakeManifest(files, runs.where(runs.files < count), retired, since)
 
 
 def _file(row: dict[str, Any]) -> LakeFile:

@@ -97,9 +97,10 @@ def compare_lake(
 ) -> dict[int, PartitionLake]:
     """Partition -> what the lake holds, for every partition that an object, or a former one, ever held.
 
-    `since`: objects that the store took before (epoch seconds) are of a topic of the same name that is no more.
-    `claimed`: offsets that replays of the quarantine have taken on.
+    `since`: objects that the store took before (epoch seconds) are of a topic of the same name that is no more, and so
+    is what is retired of another one. `claimed`: offsets that replays of the quarantine have taken on.
     """
+    manifest = manifest.of_topic(since)
     ours = [since is None or one.listed.modified >= since for one in manifest.files]
     there = np.array([mine and one.left is None for mine, one in zip(ours, manifest.files, strict=True)], dtype=bool)
     once = np.array([mine and one.left is not None for mine, one in zip(ours, manifest.files, strict=True)], dtype=bool)

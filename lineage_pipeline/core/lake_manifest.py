@@ -82,12 +82,21 @@ class LookedAt:
 class LakeManifest:
     """`files` in the order of table and key, former ones behind; `runs` number them.
 
-    `retired`: by partition, offsets whose objects left by the rule of retention.
+    `retired`: by partition, offsets whose objects left by the rule of retention; of the topic that began at `since`
+    (epoch seconds), as far as it was known that another of its name had been before.
     """
 
     files: tuple[LakeFile, ...] = ()
     runs: Runs = field(default_factory=Runs)
     retired: Mapping[int, RangeSet] = field(default_factory=dict)
+    since: float | None = None
+
+    def of_topic(self, since: float | None) -> LakeManifest:
+        """The manifest without what is retired of another topic than the one that began at `since`.
+
+        None: no other of its name is known.
+        """
+        return self if since is None or since == self.since else replace(self, retired={}, since=since)
 
     def present(self) -> dict[tuple[LakeTable, str], LakeFile]:
         """The files that the newest listing showed, by name."""
@@ -120,7 +129,7 @@ class LakeManifest:
     def without(self, gone: Callable[[LakeFile], bool]) -> LakeManifest:
         """The manifest without these files and their runs."""
         kept = [index for index, one in enumerate(self.files) if not gone(one)]
-        return _assembled([(self.files[index], index) for index in kept], self.runs, self.retired)
+        return _assembled([(self.files[index], index) for index in kept], self.runs, self)
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,10 @@ def updated(
 
 
 def retire(manifest: LakeManifest, before: float) -> LakeManifest:
-    """Former files that the store took before that time (epoch seconds) left by the rule: their offsets are retired."""
+    """Former files that the store took before that time (epoch seconds) left by the rule: their offsets are retired.
+
+    Those of a topic that is no more left as well, and say nothing of the offsets of the one that is now.
+    """
     return with_retired(manifest.without(_is_older(before)), _former_ranges(manifest, before))
 
 
@@ -207,7 +219,9 @@ def _is_older(before: float) -> Callable[[LakeFile], bool]:
 
 
 def _former_ranges(manifest: LakeManifest, before: float) -> dict[int, RangeSet]:
-    return {partition: runs.ranges() for partition, runs in manifest.chosen(_is_older(before)).by_partition()}
+    old, since = _is_older(before), manifest.since
+    ours = manifest.chosen(lambda one: old(one) and (since is None or one.listed.modified >= since))
+    return {partition: runs.ranges() for partition, runs in ours.by_partition()}
 
 
 def _superseded(manifest: LakeManifest, claimed: Mapping[int, RangeSet]) -> set[int]:
@@ -232,13 +246,14 @@ def _with_looks(kept: list[tuple[LakeFile, int]], manifest: LakeManifest, looks:
     runs = Runs(*(np.concatenate([getattr(part, one.name) for part in joined]) for one in fields(Runs)))
     new = [(one.file, first + number) for number, one in enumerate(looks)]
     ordered = sorted([*kept, *new], key=lambda pair: (pair[0].left is not None, *pair[0].listed.name, pair[1]))
-    return _assembled(ordered, runs, manifest.retired)
+    return _assembled(ordered, runs, manifest)
 
 
-def _assembled(chosen: list[tuple[LakeFile, int]], runs: Runs, retired: Mapping[int, RangeSet]) -> LakeManifest:
-    """Files, each with its number in `runs`, renumbered; runs of others are left out."""
+def _assembled(chosen: list[tuple[LakeFile, int]], runs: Runs, before: LakeManifest) -> LakeManifest:
+    """Files, each with its number in `runs`, renumbered; runs of others are left out. The rest is as `before`."""
+    files = tuple(one for one, _ in chosen)
     if not len(runs):
-        return LakeManifest(tuple(one for one, _ in chosen), runs, retired)
+        return replace(before, files=files, runs=runs)
     highest = max(int(runs.files.max()), *(index for _, index in chosen), -1) + 1
     numbers = np.full(highest, -1, dtype=np.int64)
     numbers[[index for _, index in chosen]] = np.arange(len(chosen))
@@ -246,7 +261,7 @@ def _assembled(chosen: list[tuple[LakeFile, int]], runs: Runs, retired: Mapping[
     left = runs.where(renamed >= 0)
     left = replace(left, files=renamed[renamed >= 0])
     order = np.lexsort((left.starts, left.partitions, left.files))
-    return LakeManifest(tuple(one for one, _ in chosen), left.where(order), retired)
+    return replace(before, files=files, runs=left.where(order))
 
 
 def _runs_of(number: int, coverage: Mapping[int, PartitionCoverage]) -> Runs:

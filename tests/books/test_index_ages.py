@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from lineage_pipeline.books.directory_store import DirectoryStore
-from lineage_pipeline.books.index_ages import quarantined_since
+from lineage_pipeline.books.index_ages import indexed_before, quarantined_since
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.core.offsets import RangeSet
 from lineage_pipeline.errors import LineageError, StoreError
-from tests.books.index_files import MILLIS, day, parquet, put, run
+from tests.books.index_files import MILLIS, ORIGINAL_SCHEMA, day, parquet, put, run
 
 TOPIC = "orders"
 MOMENT = MILLIS / 1000 + 10
@@ -43,3 +43,13 @@ def test_a_file_that_cannot_be_read_is_no_file_that_counts_nothing(tmp_path: Pat
     put(tmp_path, day(TOPIC, "b"), b"PAR1 torn PAR1")
     with pytest.raises(LineageError, match="refused"):
         quarantined_since(IndexPath(DirectoryStore("index", str(tmp_path)), TOPIC), MOMENT, {})
+
+
+def test_with_writers_only_rows_of_theirs_tell_what_is_old(tmp_path: Path) -> None:
+    rows = [run(0, 0, 10), run(0, 10, 30, writer="w2"), run(0, 30, 40)]
+    put(tmp_path, day(TOPIC, "a"), parquet(rows))
+    put(tmp_path, day(TOPIC, "b"), parquet([run(0, 40, 50)], ORIGINAL_SCHEMA))
+    path, wanted = IndexPath(DirectoryStore("index", str(tmp_path)), TOPIC), {0: RangeSet.of((5, 50))}
+    assert indexed_before(path, MOMENT, wanted) == wanted
+    assert indexed_before(path, MOMENT, wanted, {"w1"}) == {0: RangeSet.of((5, 10), (30, 40))}
+    assert indexed_before(path, MOMENT, wanted, ()) == {}

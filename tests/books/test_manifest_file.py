@@ -64,6 +64,18 @@ def test_what_was_stored_comes_back_and_equal_manifests_are_equal_bytes(root: Pa
     assert parse_manifest(empty, TOPIC, layout).files == ()
 
 
+def test_of_which_topic_it_is_comes_back_and_manifests_from_before_do_not_tell(root: Path) -> None:
+    data = (root / KEY).read_bytes()
+    layout = LakeLayout(TOPIC).fingerprint
+    since = parse_manifest(data, TOPIC, layout).of_topic(1764028800.125)
+    stored = manifest_bytes(since, TOPIC, layout)
+    assert parse_manifest(stored, TOPIC, layout).since == 1764028800.125
+    assert b"since" not in data
+    assert parse_manifest(data, TOPIC, layout).since is None
+    with pytest.raises(LedgerError, match="not readable"):
+        parse_manifest(rewritten(stored, since="yesterday"), TOPIC, layout)
+
+
 def rewritten(data: bytes, **about: str) -> bytes:
     table = pq.read_table(io.BytesIO(data))
     old = json.loads(table.schema.metadata[b"lineage"])

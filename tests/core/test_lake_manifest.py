@@ -202,3 +202,21 @@ def test_only_what_is_gone_and_was_older_than_the_rule_left_by_it() -> None:
     assert left.retired == {0: RangeSet.of((5, 9)), 1: RangeSet.of((0, 2))}
     more = with_retired(left, {0: RangeSet.of((9, 12)), 7: RangeSet.of((1, 2))})
     assert more.retired == {0: RangeSet.of((5, 12)), 1: RangeSet.of((0, 2)), 7: RangeSet.of((1, 2))}
+
+
+def test_what_is_retired_of_one_topic_says_nothing_of_another_of_its_name() -> None:
+    left = retire(updated(known(), [], [], at=60.0).manifest, before=11.0)
+    assert left.of_topic(None) == left
+    now = left.of_topic(15.0)
+    assert (len(left.retired), now.retired, now.since) == (2, {}, 15.0)
+    more = with_retired(now, {0: RangeSet.of((0, 3))})
+    assert more.of_topic(15.0).of_topic(None).retired == {0: RangeSet.of((0, 3))}
+    assert more.of_topic(16.0).retired == {}
+
+
+def test_files_of_a_topic_that_is_no_more_leave_without_being_retired() -> None:
+    gone = updated(known().of_topic(B.modified), [], [], at=60.0).manifest
+    left = retire(gone, before=99.0)
+    assert (told(left), left.since) == ([], B.modified)
+    assert left.retired == retire(updated(gone, [], [], at=60.0).manifest, before=99.0).retired != {}
+    assert retire(known().of_topic(99.0), before=99.0).retired == {}
