@@ -107,6 +107,7 @@ class Remembering:
             deployment_problems=reading.deployments.problems,
             newest=reading.newest,
             files=len(reading.fold.files) + reading.refused,
+            future=reading.future,
         )
 
     def recall(self, at: datetime, index: IndexEvidence, broker: BrokerEvidence) -> tuple[IndexEvidence, Memory]:

@@ -369,6 +369,78 @@ def test_a_topic_without_days_is_listed_whole(lake: Lake) -> None:
     assert (report.verdict, report.totals["indexed"]) == ("complete", 20)
 
 
+def test_a_day_in_the_future_closes_no_day_of_now(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10))
+    lake.rows(run(0, 10, 20), dt="2027-11-23")  # one checkpoint by a wrong clock
+    lake.end(20, 20)
+    (found,) = [one for one in lake.audit(broker=False).findings if one.kind == "future-day"]
+    assert (found.severity, found.data) == ("warn", {"day": "2027-11-23"})
+    lake.rows(run(0, 20, 30), run(0, 35, 40))
+    lake.rows(run(0, 0, 10))
+    for _ in range(3):
+        lake.wait(3600)
+        report = lake.audit(broker=False)
+        assert (report.verdict, report.totals["duplicated"]) == ("loss", 10)
+        assert ("[30, 35)", "missing", "unresolved") in shown(report)
+
+
+@pytest.mark.parametrize(("ahead", "pages"), [("2026-11-24", 5), ("2026-11-25", 2)])  # open days, or all; and records
+def test_beside_a_day_ahead_a_file_of_today_that_vanishes_is_noticed(lake: Lake, ahead: str, pages: int) -> None:
+    gone = lake.rows(run(0, 0, 10))
+    lake.rows(run(0, 10, 20), dt=ahead)
+    lake.end(20)
+    lake.audit()
+    lake.index.requests.clear()
+    assert lake.audit().verdict == "complete"
+    assert lake.index.requests["pages"] == pages
+    del lake.index.objects[gone]
+    assert shown(lake.audit()) == [("[0, 10)", "unknown", "index-vanished")]
+
+
+def test_a_day_that_is_next_in_another_time_zone_is_no_remark(lake: Lake) -> None:
+    lake.rows(run(0, 0, 10), dt="2026-11-24")
+    assert not [one for one in lake.audit(broker=False).findings if one.kind == "future-day"]
+
+
+@pytest.mark.parametrize("new_writer", [True, False])
+def test_a_job_that_takes_over_an_index_of_another_layout_is_seen(lake: Lake, new_writer: bool) -> None:
+    lake.index.place("dt=2026-11-22/old", parquet([run(0, 0, 10)], ORIGINAL_SCHEMA))
+    lake.audit(broker=False)
+    if new_writer:
+        lake.deploy("w2", start_offsets={0: 0})
+        lake.audit(broker=False)  # the one full listing that a new writer brings: it has written nothing yet
+    lake.rows(run(0, 10, 20, writer="w2"), run(0, 25, 30, writer="w2"))
+    for _ in range(3):
+        lake.wait(3600)
+        report = lake.audit(broker=False)
+        assert (report.verdict, shown(report)) == ("loss", [("[20, 25)", "missing", "unresolved")])
+
+
+def test_of_an_index_in_two_layouts_the_open_days_of_both_are_listed(lake: Lake) -> None:
+    for number in range(1050):
+        lake.index.place(f"dt=2026-11-01/old-{number}", parquet([run(0, number, number + 1)], ORIGINAL_SCHEMA))
+    lake.index.place("dt=2026-11-22/old", parquet([run(0, 1050, 1060)], ORIGINAL_SCHEMA))
+    lake.audit(broker=False)
+    lake.index.requests.clear()
+    assert lake.audit(broker=False).totals["indexed"] == 1060
+    assert lake.index.requests["pages"] == 6  # four open days, the directory that a new job would write to, records
+    lake.rows(run(0, 1060, 1070))
+    assert lake.audit(broker=False).totals["indexed"] == 1070
+    lake.index.place("dt=2026-11-23/late", parquet([run(0, 1070, 1080)], ORIGINAL_SCHEMA))
+    lake.rows(run(0, 1080, 1090))
+    lake.index.requests.clear()
+    assert lake.audit(broker=False).totals["indexed"] == 1090
+    assert lake.index.requests["pages"] == 7  # three open days of each, and records
+
+
+def test_an_index_below_two_other_roots_is_listed_whole(lake: Lake) -> None:
+    for number, root in enumerate(("a", "b", "c")):
+        lake.index.place(f"{root}/dt=2026-11-23/part", parquet([run(0, 10 * number, 10 * number + 10)]))
+        if number:  # below a single root there is no sign of another one
+            assert lake.audit(broker=False).totals["indexed"] == 10 * number + 10
+
+
 def test_a_deployment_record_that_vanishes_is_a_problem(lake: Lake) -> None:
     lake.deploy("w1")
     lake.rows(run(0, 0, 10))

@@ -1,7 +1,8 @@
 """The offset index read onto a fold: only files that are new are fetched, and those that are gone are noticed.
 
 Days are directories `dt=YYYY-MM-DD`. The newest two that the fold knows, and all later ones, are open: they are listed
-by every audit, one request per 1,000 keys. Older days are closed: only a full listing looks at them.
+by every audit, one request per 1,000 keys. So are yesterday and today, whatever the clock of a job made the newest.
+Older days are closed: only a full listing looks at them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from lineage_pipeline.books.deployments import DeploymentBook, read_deployments
 from lineage_pipeline.books.index_file import read_rows_by_writer
 from lineage_pipeline.books.index_files import work_through
-from lineage_pipeline.books.index_store import IndexListing, IndexPath, list_index
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, IndexListing, IndexPath, list_index
 from lineage_pipeline.books.object_store import ObjectInfo
 from lineage_pipeline.core.coverage import CoverageBuilder, PartitionCoverage
 from lineage_pipeline.core.fold import Fold, MergedFile, Owner
@@ -22,7 +24,7 @@ from lineage_pipeline.core.ledger_events import Incarnation, Listing
 from lineage_pipeline.errors import IndexFileError
 
 MAX_OPEN_DAYS = 40  # more directories than that are not asked for one by one
-_DAY = re.compile(r"(?P<root>(?:.*/)?)dt=(?P<day>\d{4}-\d{2}-\d{2})/[^/]+")
+_DAY = re.compile(r"(?P<root>(?:.*/)?)dt=(?P<day>\d{4}-\d{2}-\d{2})")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class IndexReading:
     """The index as it is now. `rebuilt`: files had vanished or changed, so everything was merged anew.
 
     `newest`: when the store took the newest listed file, epoch seconds; `refused`: how many files were refused, each
-    with a sentence in `problems`.
+    with a sentence in `problems`. `future`: the newest day, if it has begun nowhere.
     """
 
     fold: Fold
@@ -40,6 +42,7 @@ class IndexReading:
     refused: int = 0
     problems: tuple[str, ...] = ()
     rebuilt: bool = False
+    future: date | None = None
 
 
 def read_index_onto(
@@ -50,7 +53,7 @@ def read_index_onto(
     `writers`: those whose records were known at the audit before; another one makes the listing full, since a job that
     comes back may put files into old days. Raises StoreError when listing fails, as a whole.
     """
-    days = None if full or fold is None else open_days(fold.files, today)
+    days = None if full or fold is None else open_days(fold.files, path.topic, today)
     listing = list_index(path) if days is None else _list_days(path, days)
     records = read_deployments(path.store, path.topic)
     if days is not None and not {one.writer for one in records.deployments} <= writers:
@@ -63,30 +66,63 @@ def read_index_onto(
         # what a file covered cannot be taken out of merged runs: everything that is left is merged anew
         days, listing, base = None, list_index(path), Fold()
     reading = _merged(path, base, listing, records)
-    return replace(reading, listing="full" if days is None else "open-days", rebuilt=rebuilt)
+    return replace(
+        reading,
+        listing="full" if days is None else "open-days",
+        rebuilt=rebuilt,
+        future=_to_come((one.day for one in _folders(reading.fold.files) if one), today),
+    )
 
 
-def open_days(files: Iterable[str], today: date) -> tuple[str, ...] | None:
-    """The directories that an audit has to list; None when every one must be, since they are not days."""
-    found = [_DAY.fullmatch(key) for key in files]
-    roots = {one["root"] for one in found if one}
-    if len(roots) != 1 or not all(found):
+def open_days(files: Iterable[str], topic: str, today: date) -> tuple[str, ...] | None:
+    """The directories that an audit has to list; None when every one must be: they are not days, or of many places.
+
+    Or one is a day to come: a clock is wrong, and where the next file goes is not known. The directory that the job of
+    this project writes to is looked at while it is empty too: the job may take over an index of another layout.
+    """
+    folders = _folders(files)
+    days = [one.day for one in folders if one]
+    roots, own = {one.root for one in folders if one}, f"{TOPIC_DIRECTORY}{topic}/"
+    if not folders or not all(folders) or len(roots - {own}) > 1 or _to_come(days, today):
         return None
     try:
-        newest = max(date.fromisoformat(one["day"]) for one in found if one)
-        first, last = newest - timedelta(days=1), max(newest, today) + timedelta(days=1)
-    except (ValueError, OverflowError):
+        first, last = min(max(days), today) - timedelta(days=1), max(*days, today) + timedelta(days=1)
+    except OverflowError:
         return None
     count = (last - first).days + 1
     if count > MAX_OPEN_DAYS:
         return None
-    root = roots.pop()
-    return tuple(f"{root}dt={first + timedelta(days=number)}" for number in range(count))
+    listed = [f"{root}dt={first + timedelta(days=number)}" for root in sorted(roots) for number in range(count)]
+    return tuple(listed) if own in roots else (*listed, own.rstrip("/"))
+
+
+def _to_come(days: Iterable[date], today: date) -> date | None:
+    """The newest day, if it is later than tomorrow: tomorrow has begun somewhere."""
+    newest = max(days, default=today)
+    return newest if (newest - today).days > 1 else None
+
+
+class _Folder(NamedTuple):
+    root: str
+    day: date
+
+
+def _folders(files: Iterable[str]) -> list[_Folder | None]:
+    """Each directory that holds files; None for one that is no day."""
+    found = [_DAY.fullmatch(one) for one in {key.rpartition("/")[0] for key in files}]
+    return [_folder(one["root"], one["day"]) if one else None for one in found]
+
+
+def _folder(root: str, day: str) -> _Folder | None:
+    try:
+        return _Folder(root, date.fromisoformat(day))
+    except ValueError:
+        return None
 
 
 def _list_days(path: IndexPath, days: tuple[str, ...]) -> IndexListing:
-    found = [info for day in days for info in path.store.list(day)]
-    return IndexListing(tuple(sorted(found, key=lambda one: one.key)), ())
+    found = {info.key: info for day in days for info in path.store.list(day)}  # one may lie below another
+    return IndexListing(tuple(found[key] for key in sorted(found)), ())
 
 
 def _in_scope(files: Mapping[str, MergedFile], days: tuple[str, ...] | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Literal
 
@@ -24,7 +24,7 @@ class IndexEvidence:
 
     `deployments` are ordered by start; `deployment_problems`: a sentence per refused record. `newest`: when the store
     took the newest file of the topic, epoch seconds; None without files. `sealed_writers` wrote for a topic of the same
-    name that is no more; nothing else here is of them.
+    name that is no more; nothing else here is of them. `future`: the newest day of a file, if it has begun nowhere.
     """
 
     status: BookStatus
@@ -35,6 +35,7 @@ class IndexEvidence:
     newest: float | None = None
     files: int = 0
     sealed_writers: frozenset[str] = frozenset()
+    future: date | None = None
 
 
 @dataclass(frozen=True)

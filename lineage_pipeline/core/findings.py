@@ -58,6 +58,12 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding("no-deployment-record", "info", None, text)
     if evidence.index.status == "read" and evidence.index.files == 0:
         yield Finding("empty-index", "warn", None, "the offset index holds no file of this topic: did the job run?")
+    if evidence.index.future is not None:
+        text = (
+            f"an index file lies in dt={evidence.index.future}, a day to come: a clock is wrong, and every audit lists"
+            " the whole index; put the clock right and move such files to the day on which they were written"
+        )
+        yield Finding("future-day", "warn", None, text, {"day": f"{evidence.index.future}"})
     for note in evidence.lake.notes:
         yield Finding(note.kind, note.severity, note.partition, note.text)
     for remark in evidence.memory.remarks:
