@@ -22,7 +22,7 @@ from lineage_pipeline.core.findings import Finding
 from lineage_pipeline.core.history import history_of
 from lineage_pipeline.core.ledger import LedgerState, replay
 from lineage_pipeline.core.ledger_entry import LedgerHead, digest_of
-from lineage_pipeline.core.ledger_events import BaselineResolved, Event, FoldWritten, Listing, Proven, Restarted
+from lineage_pipeline.core.ledger_events import PERSON, BaselineResolved, Event, FoldWritten, Listing, Proven, Restarted
 from lineage_pipeline.core.memory import Memory
 from lineage_pipeline.core.recall import Recalled, Seen, current_incarnation, recall, seal_others, stranger
 from lineage_pipeline.core.report import AuditReport
@@ -202,8 +202,7 @@ class Remembering:
             return ()
         reason = "; ".join(self._stored.problems) or "a person told a baseline"
         baselines = [
-            BaselineResolved(partition, offset, "a person")
-            for partition, offset in sorted(self._plan.told.offsets.items())
+            BaselineResolved(partition, offset, PERSON) for partition, offset in sorted(self._plan.told.offsets.items())
         ]
         return (*seal_others(seen, current_incarnation(seen)), Restarted(seen.at, reason), *baselines)
 

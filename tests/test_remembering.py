@@ -206,6 +206,66 @@ def test_a_baseline_is_resolved_once(lake: Lake) -> None:
     assert shown(report) == [("[50, 60)", "unknown", "index-vanished")]
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_rows_below_a_baseline_that_was_the_indexes_own_lower_it_for_good(lake: Lake, full: bool) -> None:
+    lake.rows(run(0, 100, 200), schema=ORIGINAL_SCHEMA)
+    assert lake.audit(broker=False).partitions[0].baseline == 100
+    late = lake.rows(run(0, 0, 50), run(0, 60, 100), schema=ORIGINAL_SCHEMA)
+    for _ in range(2):
+        report = lake.audit(broker=False, full=full)
+        assert (report.partitions[0].baseline, shown(report)) == (0, [("[50, 60)", "missing", "unresolved")])
+    del lake.index.objects[late]
+    for _ in range(40):  # behind the next checkpoint of the ledger too
+        report = lake.audit(broker=False)
+        assert (report.partitions[0].baseline, shown(report)[0]) == (0, ("[0, 50)", "unknown", "index-vanished"))
+
+
+def test_rows_below_the_log_start_that_was_the_baseline_lower_it(lake: Lake) -> None:
+    lake.rows(run(0, 100, 200), schema=ORIGINAL_SCHEMA)
+    lake.broker.partitions[TOPIC][0] = ModelPartition(200, start=100)
+    assert lake.audit(broker=False).partitions[0].baseline == 100
+    lake.rows(run(0, 0, 50), run(0, 60, 100), schema=ORIGINAL_SCHEMA)
+    assert shown(lake.audit()) == [("[50, 60)", "pending", "suspected")]
+    lake.wait()
+    assert (lake.audit().verdict, lake.audit().partitions[0].baseline) == ("undetermined", 0)
+
+
+def test_a_baseline_that_was_the_log_start_of_an_empty_index_is_lowered_by_rows_below_it(lake: Lake) -> None:
+    lake.broker.partitions[TOPIC][0] = ModelPartition(100, start=60)
+    lake.index.place("_deployments/.keep", b"")  # so that there is an index
+    assert lake.audit().partitions[0].baseline == 60
+    lake.rows(run(0, 0, 50), run(0, 60, 100), schema=ORIGINAL_SCHEMA)
+    report = lake.audit()
+    assert (report.partitions[0].baseline, shown(report)) == (0, [("[50, 60)", "pending", "suspected")])
+
+
+def test_a_baseline_that_could_not_be_stored_does_not_rise_when_its_file_vanishes(lake: Lake) -> None:
+    lake.rows(run(0, 100, 200), schema=ORIGINAL_SCHEMA)
+    lake.audit(broker=False)
+    late = lake.rows(run(0, 0, 100), schema=ORIGINAL_SCHEMA)
+    lake.index.place(f"kafka_topic={TOPIC}/dt=2026-11-23/spoilt", b"PAR1")
+    lake.audit(broker=False)
+    del lake.index.objects[f"kafka_topic={TOPIC}/dt=2026-11-23/spoilt"]
+    del lake.index.objects[late]
+    for _ in range(2):
+        report = lake.audit(broker=False)
+        assert shown(report) == [("[0, 100)", "unknown", "index-vanished")]
+
+
+def test_rows_below_a_baseline_that_a_person_told_or_a_writer_declared_change_nothing(lake: Lake) -> None:
+    lake.rows(run(0, 100, 200))
+    lake.audit(broker=False, told=ToldBaseline({0: 100}))
+    lake.rows(run(0, 0, 50))
+    report = lake.audit(broker=False)
+    assert (report.verdict, report.partitions[0].baseline) == ("complete", 100)
+    lake.deploy("w1", start_offsets={0: 100})
+    report = lake.audit(broker=False, told=ToldBaseline({}))
+    assert (report.verdict, report.partitions[0].baseline) == ("complete", 100)
+    lake.rows(run(0, 60, 100))
+    report = lake.audit(broker=False)
+    assert (report.verdict, report.partitions[0].baseline) == ("complete", 100)
+
+
 def test_the_report_says_for_ever_that_a_baseline_is_the_indexes_own(lake: Lake) -> None:
     lake.rows(run(0, 50, 60))
     for _ in range(2):

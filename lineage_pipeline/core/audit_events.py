@@ -91,8 +91,8 @@ def _looked(look: Look) -> Looked:
 
 
 def _baselines(look: Look, state: LedgerState) -> list[Event]:
-    """Baselines are stored once, and only those that nothing unread could have made lower."""
-    evidence = look.evidence
+    """Baselines are stored once, and again when lowered, and only those that nothing unread could have made lower."""
+    evidence, known = look.evidence, state.baselines
     if evidence.index.problems or evidence.index.deployment_problems or evidence.broker.status == "unreadable":
         return []
     if evidence.incarnation_problem:
@@ -100,7 +100,7 @@ def _baselines(look: Look, state: LedgerState) -> list[Event]:
     return [
         BaselineResolved(one.partition, one.baseline, one.decision.baseline.source)
         for one in look.report.partitions
-        if one.partition not in state.baselines
+        if (one.partition not in known or one.baseline < known[one.partition].offset)
         and evidence.partition_problem(one.partition) is None
         and _is_told(one.decision.baseline)
     ]

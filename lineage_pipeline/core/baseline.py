@@ -32,22 +32,34 @@ def resolve_baseline(
 ) -> Baseline:
     """In this order: what was resolved before, the deployment records, the settings, the broker, the index.
 
+    What was only measured before, by rows or the log's start, is lowered by rows below it, and never rises.
     A partition that the records or the settings do not name appeared later, so it starts at 0.
     """
-    remembered = evidence.memory.baselines.get(partition)
     log_start = offsets.log_start if offsets is not None else None
-    if remembered is not None:
-        source = evidence.memory.baseline_sources.get(partition, "an earlier audit")
-        if source == FROM_INDEX and log_start is not None and log_start < remembered:
+    if partition in evidence.memory.baselines:
+        remembered = _remembered(partition, evidence, coverage)
+        if remembered.source == FROM_INDEX and log_start is not None and log_start < remembered.offset:
             # stored when the broker was not asked: that there are records below could not be seen then
-            return _headless(log_start, remembered)
-        return Baseline(remembered, source)
+            return _headless(log_start, remembered.offset)
+        return remembered
     if by_jobs(evidence.index.deployments):
         return _declared(partition, evidence, coverage)
     rule = evidence.rules.baseline
     if not isinstance(rule, str):
         return Baseline(rule.get(partition, 0), "the settings")
     return _guessed(rule, coverage.bounds, log_start)
+
+
+def _remembered(partition: int, evidence: AuditEvidence, coverage: PartitionCoverage) -> Baseline:
+    memory = evidence.memory
+    offset, source = memory.baselines[partition], memory.baseline_sources.get(partition, "an earlier audit")
+    if source in {FROM_INDEX, FROM_LOG_START}:
+        # a file that came late tells of a beginning further down, also once it has vanished
+        seen = (coverage.bounds, memory.vanished.get(partition, EMPTY).bounds)
+        first = min((one.start for one in seen if one), default=offset)
+        if first < offset:
+            return Baseline(first, FROM_INDEX)
+    return Baseline(offset, source)
 
 
 def _guessed(rule: str, indexed: OffsetRange | None, log_start: int | None) -> Baseline:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.ledger_events import (
+    PERSON,
     BaselineResolved,
     BaselinesLeft,
     Event,
@@ -137,8 +138,9 @@ def _applied(state: LedgerState, event: Event) -> LedgerState:  # noqa: C901, PL
     if isinstance(event, LakeLooked):
         return _with(state, lake_looks=(*state.lake_looks, event))
     if isinstance(event, BaselineResolved):
-        if event.partition in state.baselines:  # resolved once: of two audits at once the first counts
-            return state
+        known = state.baselines.get(event.partition)
+        if known is not None and (known.source == PERSON or known.offset <= event.offset):
+            return state  # it never rises, and of two audits at once the lower word counts
         return _with(state, baselines={**state.baselines, event.partition: event})
     if isinstance(event, BaselinesLeft):
         return _with(state, left=(*state.left, event))

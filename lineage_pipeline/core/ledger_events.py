@@ -18,6 +18,7 @@ from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 GapStatus = Literal["opened", "healed", "accepted"]
 Listing = Literal["full", "open-days"]
 PartitionRanges = Mapping[int, RangeSet]
+PERSON = "a person"  # the source of a baseline that was told, not resolved
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Restarted:
 
 @dataclass(frozen=True)
 class BaselineResolved:
-    """Where a partition's accounting begins, resolved once; `source` says who gave it."""
+    """Where a partition's accounting begins, resolved once, then only lowered; `source` says who gave it."""
 
     partition: int
     offset: int

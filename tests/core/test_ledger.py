@@ -521,8 +521,15 @@ def test_ranges_of_which_the_same_was_said_are_one_resolution() -> None:
     assert list(found[1:]) == later[2:-1]
 
 
-def test_a_baseline_is_resolved_once() -> None:
+def test_a_baseline_is_resolved_once_and_then_only_lowered() -> None:
     state = replay([BaselineResolved(0, 5, "first"), BaselineResolved(0, 9, "second")])
+    assert state.memory().baselines == {0: 5}
+    lowered = replay([BaselineResolved(0, 3, "third"), BaselineResolved(0, 4, "fourth")], state)
+    assert (lowered.memory().baselines, lowered.memory().baseline_sources) == ({0: 3}, {0: "third"})
+
+
+def test_a_baseline_that_a_person_told_is_never_lowered() -> None:
+    state = replay([BaselineResolved(0, 5, "a person"), BaselineResolved(0, 3, "an audit at the same time")])
     assert state.memory().baselines == {0: 5}
 
 
