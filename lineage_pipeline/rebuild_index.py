@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lineage_pipeline.audit_topic import AuditRequest, Clock, gather
-from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, list_index, topic_of
+from lineage_pipeline.books.index_store import TOPIC_DIRECTORY, has_index, list_index, topic_of
 from lineage_pipeline.books.table_files import index_bytes
 from lineage_pipeline.core.deployment import topic_now
 from lineage_pipeline.core.evidence import AuditEvidence, IndexEvidence
@@ -107,7 +107,7 @@ def write_rebuild(request: AuditRequest, plan: RebuildPlan, tell: Callable[[int]
 
 def _index(request: AuditRequest, now: Clock) -> AuditEvidence:
     """The index as it is, by the memory of earlier audits; an index that is not there is empty."""
-    if not request.index.store.exists():
+    if not has_index(request.index.store):
         return AuditEvidence(request.index.topic, now(), IndexEvidence("read"), rules=request.rules)
     alone = replace(request, lake=None, broker=None, reader=None)
     if request.plan is None:
@@ -118,7 +118,7 @@ def _index(request: AuditRequest, now: Clock) -> AuditEvidence:
 
 def _rows_of_a_job(request: AuditRequest) -> bool:
     """Whether there are or were index files that no rebuild wrote: a job may still commit rows for what it read."""
-    files = list_index(request.index).files if request.index.store.exists() else ()
+    files = list_index(request.index).files if has_index(request.index.store) else ()
     if files:
         return not all(one.key.rpartition("/")[2].startswith(f"{WRITER}-") for one in files)
     if request.plan is None:

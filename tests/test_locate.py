@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from lineage_pipeline.audit_command import audit_command
 from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.deployment import Deployment, deployment_key
@@ -90,6 +91,18 @@ def run_locate(root: Path, *arguments: str) -> Any:
     return CliRunner().invoke(
         locate_command, list(arguments), env={"OFFSET_INDEX_PATH": str(root), "KAFKA_TOPIC": None}
     )
+
+
+def test_after_an_audit_of_a_mistyped_path_locate_still_cannot_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_PATH", str(tmp_path / "audit"))
+    monkeypatch.setenv("OFFSET_INDEX_PATH", str(tmp_path / "mistyped"))
+    for _ in range(2):
+        assert CliRunner().invoke(audit_command, ["--books", "index"]).exit_code == 3
+        assert run_locate(tmp_path / "mistyped", "0", "5").exit_code == 3
+    assert (tmp_path / "audit").exists()
+    assert not (tmp_path / "mistyped").exists()
 
 
 @pytest.fixture(autouse=True)

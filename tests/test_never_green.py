@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from lineage_pipeline.audit_topic import audit_request, audit_topic
+from lineage_pipeline.books.audit_state import AuditState
+from lineage_pipeline.books.index_store import IndexPath
+from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
 from lineage_pipeline.core.ledger_events import GapAccepted
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
-from lineage_pipeline.remembering import ToldBaseline
+from lineage_pipeline.remembering import StatePlan, ToldBaseline
 from lineage_pipeline.settings import load_settings
 from tests.books.index_files import ORIGINAL_SCHEMA, parquet, run
 from tests.books.index_files import put as place
@@ -41,7 +44,32 @@ def verdicts(lake: Lake, **how: Any) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+@pytest.mark.parametrize("witnessed", [True, False])
+def test_an_empty_topic_whose_index_path_is_mistyped(
+    lake: Lake, tmp_path: Path, on_disk: bool, witnessed: bool
+) -> None:
+    """Audits of earlier versions left a witness at such a path."""
+    lake.end(0)
+    mistyped = open_store(str(tmp_path / "mistyped"), {}) if on_disk else lake.index
+    if witnessed:
+        mistyped.put(f"_audits/{TOPIC}.json", b"{}")
+    request = replace(
+        lake.request(),
+        index=IndexPath(mistyped, TOPIC),
+        plan=StatePlan(AuditState(lake.kept, TOPIC, mistyped), told=ToldBaseline({}) if witnessed else None),
+    )
+    for _ in range(3):
+        report = audit_topic(request, lambda: lake.now)
+        assert (report.verdict, report.books["index"]) == ("undetermined", "unreadable")
+        assert f"nothing is at {mistyped.uri}: check the path" in report.problems[0]
+        request = replace(request, plan=replace(request.plan, told=None))  # type: ignore[type-var] - it has a plan
+        lake.wait()
+    assert witnessed or not mistyped.exists()
+
+
 def test_a_topic_that_retention_emptied_before_anything_was_indexed(lake: Lake) -> None:
+    lake.index.place("kafka_topic=another/part-1", b"")  # a path with nothing at all is not read
     lake.end(100)
     lake.broker.partitions[TOPIC][0].start = 100
     assert verdicts(lake) == ["undetermined"] * 3

@@ -306,6 +306,7 @@ def test_a_whole_partition_that_vanishes_does_not_fall_silent(lake: Lake) -> Non
 
 def test_a_hole_in_a_vanished_file_is_not_said_to_have_been_indexed(lake: Lake) -> None:
     gone = lake.rows(run(0, 0, 10), run(0, 12, 20))
+    lake.rows(run(1, 0, 1))
     lake.audit(broker=False)
     del lake.index.objects[gone]
     for _ in range(3):

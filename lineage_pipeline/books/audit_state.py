@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lineage_pipeline.books.fold_file import parse_fold
+from lineage_pipeline.books.index_store import has_index
 from lineage_pipeline.books.object_store import ObjectStore, read_many
 from lineage_pipeline.core.fold import Fold
 from lineage_pipeline.core.ledger import LedgerState, replay
@@ -139,12 +140,15 @@ class AuditState:
     def put_head(self, head: LedgerHead) -> str | None:
         """Tell both places where the ledger ends. Raises StoreError for the audit path.
 
-        Where the index may not be written to, the reason is returned: then the loss of the audit path goes unnoticed.
+        Where no index is, or none that may be written to, the reason is returned: then the loss of the audit path goes
+        unnoticed.
         """
         self._tell(self._store, self._key(HEAD), head)
         if self._witness is None:
             return None
         try:
+            if self._witnessed() is None and not has_index(self._witness):
+                return f"no index is at {self._witness.uri}"  # and writing must not make a directory of that name
             self._tell(self._witness, f"{WITNESSES}/{self.topic}.json", head)
         except StoreError as error:
             return str(error)

@@ -6,6 +6,7 @@ belongs to the only topic configured for the path, or to the topic whose own pat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from lineage_pipeline.books.index_file import find_rows, read_rows
 from lineage_pipeline.books.index_files import work_through
 from lineage_pipeline.books.object_store import ObjectInfo, ObjectStore, read_many
 from lineage_pipeline.core.coverage import CoverageBuilder
+from lineage_pipeline.core.deployment import FOLDER
 from lineage_pipeline.core.evidence import IndexEvidence
 from lineage_pipeline.core.offset_index import IndexRow
 from lineage_pipeline.errors import IndexFileError, StoreError
@@ -88,15 +90,26 @@ def _collected(key: str, content: bytes) -> CoverageBuilder:
     return part
 
 
+def has_index(store: ObjectStore) -> bool:
+    """Whether any file or deployment record is below the root. Raises StoreError when that cannot be told.
+
+    What audits, repairs and replays note there, or keep in a hidden place of their own, makes no index of it: a
+    mistyped path would be a readable one as soon as it was audited.
+    """
+    return store.exists() and (_any(store.list()) or _any(store.list(FOLDER)))
+
+
 def list_index(path: IndexPath) -> IndexListing:
     """The topic's files by key. Raises StoreError when the path is not there or cannot be listed whole."""
-    if not path.store.exists():
+    there = path.store.exists()
+    listed = sorted(path.store.list(), key=lambda one: one.key) if there else []
+    if not (listed or (there and not _any(path.store.list(hidden=True))) or has_index(path.store)):
         raise StoreError(f"nothing is at {path.store.uri}: check the path, or whether the job ever wrote there")
     own = topic_of(path.store.uri)
     if own is not None and own != path.topic:
         raise StoreError(f"{path.store.uri} is the index of topic {own}, not of {path.topic}: check the path")
     files, problems = [], []
-    for info in sorted(path.store.list(), key=lambda one: one.key):
+    for info in listed:
         topic = topic_of(info.key.rpartition("/")[0]) or own
         if topic is None and not path.sole:
             problems.append(
@@ -125,6 +138,10 @@ def locate_rows(path: IndexPath, partition: int, offset: int, end: int | None = 
             problems.append(str(error))
     found.sort(key=lambda one: (one.row.window_start, one.key))
     return Located(tuple(found), tuple(problems))
+
+
+def _any(listing: Iterator[ObjectInfo]) -> bool:
+    return next(listing, None) is not None
 
 
 def topic_of(key: str) -> str | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from lineage_pipeline.books.audit_state import AuditState, StoredState
+from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.ledger_events import BaselineResolved, Event, Looked, Restarted
 from lineage_pipeline.errors import LedgerError, StoreError
 from tests.books.memory_store import Died, MemoryStore
@@ -33,6 +35,7 @@ class Place:
 
     def __init__(self) -> None:
         self.kept, self.index = MemoryStore("audit"), MemoryStore("index")
+        self.index.place("_deployments/w1.json", b"{}")  # without anything no index is there
 
     @property
     def state(self) -> AuditState:
@@ -311,6 +314,18 @@ def test_an_index_that_may_not_be_written_to_costs_the_witness_only() -> None:
     assert stored.head is not None
     assert "read only" in str(place.state.put_head(stored.head))
     assert place.state.read().state.look_count == 1
+
+
+def test_where_no_index_is_nothing_is_written_and_no_directory_made(tmp_path: Path) -> None:
+    nowhere = open_store(str(tmp_path / "mistyped"), {})
+    state = AuditState(MemoryStore("audit"), "t", nowhere)
+    stored = state.append(state.read(), [look(1)], 180, 900)
+    assert stored.head is not None
+    assert "no index is at" in str(state.put_head(stored.head))
+    assert not (tmp_path / "mistyped").exists()
+    (tmp_path / "mistyped").mkdir()
+    state.put_head(stored.head)
+    assert list((tmp_path / "mistyped").iterdir()) == []
 
 
 def test_the_slower_of_two_audits_does_not_set_back_where_the_ledger_ends() -> None:

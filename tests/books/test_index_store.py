@@ -13,6 +13,7 @@ from lineage_pipeline.books.object_store import open_store
 from lineage_pipeline.core.evidence import IndexEvidence
 from lineage_pipeline.errors import StoreError
 from tests.books.index_files import ORIGINAL_SCHEMA, day, parquet, put, run
+from tests.books.memory_store import MemoryStore
 from tests.core.test_deployment import RECORD
 
 
@@ -88,6 +89,19 @@ def test_a_missing_path_is_unreadable_and_an_empty_one_is_read(tmp_path: Path) -
     assert (missing.status, len(missing.problems)) == ("unreadable", 1)
     assert "nowhere" in missing.problems[0]
     assert (empty.status, empty.problems, empty.coverage, empty.newest) == ("read", (), {}, None)
+
+
+@pytest.mark.parametrize("note", ["_audits/t.json", "_repairs/t/claims/000001.json", "_kept/kafka_topic=t/_head.json"])
+def test_what_audits_repairs_and_ledgers_leave_at_a_path_makes_no_index_of_it(tmp_path: Path, note: str) -> None:
+    s3 = MemoryStore("s3://b/index")
+    s3.place(note, b"{}")
+    put(tmp_path, f"index/{note}", b"{}")
+    for store in (s3, open_store(str(tmp_path / "index"), {})):
+        found = read_index(IndexPath(store, "t"))
+        assert (found.status, len(found.problems)) == ("unreadable", 1)
+        assert f"nothing is at {store.uri}: check the path" in found.problems[0]
+        write_deployment(store, RECORD)
+        assert read_index(IndexPath(store, "t")).status == "read"
 
 
 def test_a_path_that_is_a_file_is_unreadable(tmp_path: Path) -> None:
