@@ -24,9 +24,9 @@ def first_problem(
     """Where the first problem is, with dots, and what it is.
 
     `below`: the key under which the whole stands; `hidden`: fields that nobody can set; `beside`: keys of the whole
-    that are no fields of `model`.
+    that are no fields of `model`. An unknown key comes first: it may be the mistyped one that is lacking elsewhere.
     """
-    problem = error.errors(include_url=False)[0]
+    problem = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     # pydantic names the branch of a union too, which nobody has written
     location = [part for part in problem["loc"] if isinstance(part, int) or "[" not in part or part == "[key]"]
     where = ".".join(str(part) for part in (below, *location) if part != "")

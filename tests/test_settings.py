@@ -250,6 +250,11 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(
     assert f"unknown key `{where}`: did you mean `{nearest}`?" in refused(tmp_path, text)
 
 
+def test_a_mistyped_key_is_told_rather_than_the_right_one_that_lacks(tmp_path: Path) -> None:
+    said = refused(tmp_path, "topics: [{nme: orders, settle: 0}]")
+    assert "unknown key `topics.0.nme`: did you mean `name`?" in said
+
+
 def test_an_unknown_key_like_no_other_is_refused_with_all_known_ones(tmp_path: Path) -> None:
     said = refused(tmp_path, "topics: [{name: a, paths: {zzz: x}}]")
     assert "known: output, offset_index, quarantine, audit, checkpoints" in said
