@@ -166,7 +166,9 @@ def _validated(values: dict[str, Any], source: str, environ: Mapping[str, str]) 
         settings = Settings.model_validate(values)
     except ValidationError as error:
         where, text = first_problem(error, Settings, hidden=_NOT_IN_FILES, beside=["lake"])
-        raise SettingsError(f"{_variable_of(where, environ) or source}: {text}") from None
+        variable = _variable_of(where, environ)
+        said = text.replace(f"`{where}`", variable, 1) if variable else f"{source}: {text}"
+        raise SettingsError(said) from None
     if settings.schema_registry is None:
         return settings
     return settings.model_copy(update={"registry_secrets": settings.schema_registry.secrets(environ)})

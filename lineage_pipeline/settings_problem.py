@@ -9,8 +9,12 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-# Anything else could be a secret in the wrong place, and a message never repeats one.
+# What should be a number or one of some words is shown, and what looks like a number. Anything else could be a secret
+# in the wrong place, and a message never repeats one.
 _NUMBER_LIKE: Final = re.compile(r"[-+.]?[0-9][-+.0-9A-Za-z]{0,30}")
+_NO_TEXT: Final = frozenset({"int_parsing", "float_parsing", "bool_parsing", "literal_error"})
+_MAY_HOLD_SECRETS: Final = frozenset({"kafka", "schema_registry", "aws"})
+_SHOWN: Final = 40  # characters of a value
 
 
 def first_problem(
@@ -36,7 +40,8 @@ def first_problem(
         known += beside if inner is model else ()
         return where, f"unknown key `{where}`{nearest(str(location[-1]), [one for one in known if one not in hidden])}"
     ours = problem["type"] == "value_error"  # then the sentence says itself which value it is about
-    shown = "" if ours else _shown(problem["input"])
+    plain = problem["type"] in _NO_TEXT and problem["loc"][0] not in _MAY_HOLD_SECRETS
+    shown = "" if ours else _shown(problem["input"], plain=plain)
     return where, f"`{where}`{shown}: {problem['msg'].removeprefix('Value error, ')}"
 
 
@@ -46,10 +51,11 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f": did you mean `{near[0]}`?" if near else f"; known: {', '.join(known)}" if known else ""
 
 
-def _shown(value: object) -> str:
-    """` is VALUE` for a number and what looks like one."""
+def _shown(value: object, *, plain: bool) -> str:
+    """` is VALUE` for a number and what looks like one, and for any text where it is `plain`."""
     if isinstance(value, str):
-        return f" is {value!r}" if _NUMBER_LIKE.fullmatch(value.strip()) else ""
+        cut = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+        return f" is {cut!r}" if plain or _NUMBER_LIKE.fullmatch(value.strip()) else ""
     if value is None:
         return " is empty"
     return f" is {str(value).lower()}" if isinstance(value, (bool, int, float)) else ""

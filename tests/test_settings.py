@@ -198,19 +198,20 @@ def test_a_merged_mapping_may_set_a_key_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "where"),
+    ("name", "value", "what"),
     [
-        ("RATE_PER_SEC", "60s", "`rate_per_sec` is '60s'"),
-        ("CHECKPOINT_INTERVAL", "-1", "`checkpoint_interval` is '-1'"),
-        ("KAFKA_BOOTSTRAP_SERVERS", " ", "`kafka.bootstrap_servers`: ' ' is blank"),
-        ("KAFKA_TOPIC", "a b", "`topics.0.name`: 'a b' is not a Kafka topic name"),
+        ("RATE_PER_SEC", "60s", " is '60s': Input should be a valid number"),
+        ("RATE_PER_SEC", "abc", " is 'abc': Input should be a valid number"),
+        ("CHECKPOINT_INTERVAL", "-1", " is '-1': "),
+        ("KAFKA_BOOTSTRAP_SERVERS", " ", ": ' ' is blank"),
+        ("KAFKA_TOPIC", "a b", ": 'a b' is not a Kafka topic name"),
     ],
 )
 def test_a_bad_variable_is_named_though_there_is_a_settings_file(
-    tmp_path: Path, name: str, value: str, where: str
+    tmp_path: Path, name: str, value: str, what: str
 ) -> None:
     said = refused(tmp_path, "rate_per_sec: 1\ncheckpoint_interval: 1", **{name: value})
-    assert said.startswith(f"{name}: {where}")
+    assert said.startswith(f"{name}{what}")
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -406,9 +407,34 @@ def test_a_secret_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path, f"kafka: {{properties: {{x: {{file: {tmp_path / 'key'}}}}}}}")
 
 
-@pytest.mark.parametrize("text", ["rate_per_sec: canary", "topics: [{name: a, max_delay: canary}]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "topics: [{name: a, owners: canary}]",
+        "rate_per_sec: [canary]",
+        "schema_registry: {url: http://r, max_wait: canary}",
+        "schema_registry: {url: http://r, properties: canary}",
+        "schema_registry: {url: http://r, properties: {proxy: [canary]}}",
+        "kafka: {bootstrap_servers: [canary]}",
+    ],
+)
 def test_messages_leave_out_the_values_that_were_refused(tmp_path: Path, text: str) -> None:
     assert "canary" not in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rate_per_sec: fast", "`rate_per_sec` is 'fast': Input should be a valid number"),
+        ("topics: [{name: a, isolation: read_comitted}]", "`topics.0.isolation` is 'read_comitted': Input should be"),
+        ("topics: [{name: a, format: avroo}]", "`topics.0.format` is 'avroo': Input should be 'avro', "),
+        ("topics: [{name: a, settle: fast}]", "`topics.0.settle` is 'fast': Input should be a valid integer"),
+        ("topics: [{name: a, headers: maybe}]", "`topics.0.headers` is 'maybe': Input should be a valid boolean"),
+        (f"rate_per_sec: {'x' * 41}", f"`rate_per_sec` is '{'x' * 40}...': Input"),
+    ],
+)
+def test_what_should_be_a_number_or_one_of_some_words_is_shown(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refused(tmp_path, text)
 
 
 def test_yaml_booleans_become_what_kafka_clients_read(tmp_path: Path) -> None:
