@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import dagster as dg
 
 from lineage_dagster.accepting import accept_job
-from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor
 from lineage_dagster.assets import audit_asset, audit_checks, external_assets
 from lineage_dagster.auditor import SettingsAuditor
@@ -30,6 +29,7 @@ from lineage_dagster.triggers import (
     summary_schedule,
     summary_sensor,
 )
+from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.settings import Settings
 
 
@@ -39,18 +39,17 @@ def build_defs(
     """The definitions for every topic of `settings`.
 
     Secrets of alert channels are looked up in `environ` when a message is sent. `resources` replace real ones by name
-    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that cannot be understood, or that would tell
-    nobody of a loss in some topic.
+    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that would tell nobody of a loss in some topic.
     """
     assets: list[dg.AssetSpec | dg.AssetsDefinition] = [summary_asset(settings)]
     for topic in settings.topics:
         assets += [*external_assets(topic), audit_asset(topic, settings.settle_seconds(topic))]
     files = with_files(settings)
     assets += [lake_files_asset(topic, settings.settle_seconds(topic)) for topic in files]
-    alerts = alert_settings(settings.alerts, settings.topics)
+    _require_takers(settings)
     real = {
-        "auditor": SettingsAuditor(settings, reports_url=alerts.reports_url),
-        "notifier": Notifier(alerts, environ or {}),
+        "auditor": SettingsAuditor(settings, reports_url=settings.alerts.reports_url),
+        "notifier": Notifier(settings.alerts, environ or {}),
     }
     return dg.Definitions(
         assets=assets,
@@ -74,3 +73,16 @@ def build_defs(
         # A process per step would cost more than the audit itself.
         executor=dg.in_process_executor,
     )
+
+
+def _require_takers(settings: Settings) -> None:
+    """Refuse channels that leave a topic out: a loss that nobody is told of would look like no loss."""
+    channels = settings.alerts.channels
+    for topic in settings.topics if channels else ():  # without any channel the log is told
+        if not any("loss" in one.levels and one.is_for(topic.owners) for one in channels):
+            owners = f"owners: {', '.join(topic.owners)}" if topic.owners else "no owners"
+            raise SettingsError(
+                f"`alerts.channels`: no channel takes a loss in topic {topic.name!r} ({owners}), so nobody would be "
+                "told of it: add a channel without `owners`, or one of the topic's owners to a channel for `loss`; "
+                "see docs/dagster.md"
+            )

@@ -15,8 +15,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from lineage_dagster.address_guard import checked_addresses, only_public_addresses
-from lineage_dagster.alert_settings import AlertSettings, ChannelSettings
 from lineage_dagster.messages import Message
+from lineage_pipeline.alert_settings import AlertSettings, ChannelSettings
 from lineage_pipeline.errors import AlertError, LineageError
 
 logger = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
+from lineage_pipeline.alert_settings import AlertSettings
 from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import TEN_YEARS
 from lineage_pipeline.registry_settings import RegistrySettings
@@ -64,7 +65,7 @@ class Settings(SettingsModel):
     flink_rest_url: str | None = None
     aws: dict[str, SecretStr] = Field(default_factory=dict)
     registry_secrets: tuple[SecretStr, ...] = ()  # those of schema_registry that this machine has
-    alerts: dict[str, Any] = Field(default_factory=dict)
+    alerts: AlertSettings = AlertSettings()
 
     def topic(self, name: str | None = None) -> TopicSettings:
         """The topic of that name, the selected one, or the only one.

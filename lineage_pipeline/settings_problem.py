@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 # in the wrong place, and a message never repeats one.
 _NUMBER_LIKE: Final = re.compile(r"[-+.]?[0-9][-+.0-9A-Za-z]{0,30}")
 _NO_TEXT: Final = frozenset({"int_parsing", "float_parsing", "bool_parsing", "literal_error"})
-_MAY_HOLD_SECRETS: Final = frozenset({"kafka", "schema_registry", "aws"})
+_MAY_HOLD_SECRETS: Final = frozenset({"kafka", "schema_registry", "aws", "alerts"})
 _SHOWN: Final = 40  # characters of a value
 
 

@@ -50,6 +50,7 @@ LAYERS = {
         "lineage_pipeline.flink",
     ),
     "lineage_pipeline/settings.py": (
+        "lineage_pipeline.alert_settings",
         "lineage_pipeline.errors",
         "lineage_pipeline.lake_settings",
         "lineage_pipeline.topic_settings",

@@ -251,6 +251,32 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(
     assert f"unknown key `{where}`: did you mean `{nearest}`?" in refused(tmp_path, text)
 
 
+HOOK = "{name: hook, webhook: {env: HOOK}}"
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ("{chanels: []}", "unknown key `alerts.chanels`: did you mean `channels`?"),
+        (
+            "{channels: [{name: hook, webhook: {env: HOOK}, level: []}]}",
+            "unknown key `alerts.channels.0.level`: did you mean `levels`?",
+        ),
+        ("{channels: [{name: hook, webhook: {envv: X}}]}", "`alerts.channels.0.webhook.envv`: did you mean `env`?"),
+        ("{remind_after: 1.0e+300}", "`alerts.remind_after` is 1e+300: Input should be less"),
+        ("{channels: [{name: x}]}", "needs either `webhook` or `apprise`"),
+        ("{channels: [{name: x, webhook: 'https://secret.example'}]}", "`alerts.channels.0.webhook`"),
+        (f"{{channels: [{HOOK}, {HOOK}]}}", "the same name"),
+    ],
+)
+def test_alerts_that_dagster_could_not_use_are_refused_by_every_command_without_their_values(
+    tmp_path: Path, alerts: str, said: str
+) -> None:
+    told = refused(tmp_path, f"alerts: {alerts}")
+    assert said in told
+    assert "secret.example" not in told
+
+
 def test_a_mistyped_key_is_told_rather_than_the_right_one_that_lacks(tmp_path: Path) -> None:
     said = refused(tmp_path, "topics: [{nme: orders, settle: 0}]")
     assert "unknown key `topics.0.nme`: did you mean `name`?" in said

@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from lineage_dagster.address_guard import checked_addresses, is_public
-from lineage_dagster.alert_settings import ChannelSettings
 from lineage_dagster.channels import SettingsChannel
 from lineage_dagster.incidents import Notice, Sighting
 from lineage_dagster.messages import MAX_TEXT, digest, message
+from lineage_pipeline.alert_settings import ChannelSettings
 from lineage_pipeline.errors import AlertError
 from lineage_pipeline.local.ports import HOST
 from tests.lineage_dagster.receiver import Receiver

@@ -17,7 +17,6 @@ import dagster as dg
 import pytest
 
 from lineage_dagster import names
-from lineage_dagster.alert_settings import alert_settings
 from lineage_dagster.alerts import alert_sensor
 from lineage_dagster.channels import Notifier
 from lineage_dagster.check_history import latest_results
@@ -108,7 +107,7 @@ def test_a_loss_is_stored_and_told_and_outlives_a_run_that_died(
     assert (found.state, found.metadata["incident"]["lost"]) == ("failed", 300)
     assert "The newest audit did not finish" in found.text
     for _ in range(2):
-        notifier = Notifier(alert_settings(settings.alerts), {"HOOK": receiver.url})
+        notifier = Notifier(settings.alerts, {"HOOK": receiver.url})
         alert_sensor(settings)(dg.build_sensor_context(stored, resources={"notifier": notifier}))
     assert [(one["kind"], one["lost"]) for one in receiver.got] == [("opened", 300)]
 

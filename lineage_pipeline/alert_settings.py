@@ -1,17 +1,16 @@
-"""The `alerts` part of lineage.yaml as checked values; secrets stay references until a message is sent."""
+"""The `alerts` part of lineage.yaml as checked values; secrets stay references until a message is sent.
+
+They are Dagster's, and checked here, so that every command refuses what only Dagster would have noticed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lineage_pipeline.errors import SettingsError
 from lineage_pipeline.lake_settings import TEN_YEARS
 from lineage_pipeline.secret_reference import SecretReference
-from lineage_pipeline.settings_problem import first_problem
-from lineage_pipeline.topic_settings import TopicSettings
 
 ReportedLevel = Literal["warning", "undetermined", "loss"]
 
@@ -67,24 +66,3 @@ class AlertSettings(_Model):
         if len(set(names)) != len(names):
             raise ValueError("two channels have the same name")
         return self
-
-
-def alert_settings(raw: dict[str, Any], topics: Iterable[TopicSettings] = ()) -> AlertSettings:
-    """The checked settings. Raises SettingsError in one sentence, without values that may be secrets.
-
-    Also when nobody would be told of a loss in one of the `topics`: that would look like no loss.
-    """
-    try:
-        settings = AlertSettings.model_validate(raw)
-    except ValidationError as error:
-        _, text = first_problem(error, AlertSettings, below="alerts")
-        raise SettingsError(f"{text}; see docs/dagster.md") from None
-    for topic in topics if settings.channels else ():  # without any channel the log is told
-        if not any("loss" in one.levels and one.is_for(topic.owners) for one in settings.channels):
-            owners = f"owners: {', '.join(topic.owners)}" if topic.owners else "no owners"
-            raise SettingsError(
-                f"`alerts.channels`: no channel takes a loss in topic {topic.name!r} ({owners}), so nobody would be "
-                "told of it: add a channel without `owners`, or one of the topic's owners to a channel for `loss`; "
-                "see docs/dagster.md"
-            )
-    return settings
