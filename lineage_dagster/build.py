@@ -39,7 +39,7 @@ def build_defs(
     """The definitions for every topic of `settings`.
 
     Secrets of alert channels are looked up in `environ` when a message is sent. `resources` replace real ones by name
-    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that would tell nobody of a loss in some topic.
+    (`auditor`, `notifier`), as tests do. Raises SettingsError for alerts that would tell nobody of some loss.
     """
     assets: list[dg.AssetSpec | dg.AssetsDefinition] = [summary_asset(settings)]
     for topic in settings.topics:

@@ -5,6 +5,7 @@ They are Dagster's, and checked here, so that every command refuses what only Da
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator

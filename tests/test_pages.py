@@ -11,7 +11,7 @@ from typing import get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from lineage_dagster.alert_settings import AlertSettings
+from lineage_pipeline.alert_settings import AlertSettings
 from lineage_pipeline.secret_reference import SecretReference
 from lineage_pipeline.settings import _ENVIRONMENT, _NOT_IN_FILES, DEFAULT_LAKE, Settings
 from lineage_pipeline.settings_problem import _model_in
