@@ -151,10 +151,10 @@ def _began(request: VerifyRequest, current: Incarnation) -> tuple[float | None, 
     known = request.state.read().state if request.state is not None else LedgerState()
     if now.since is not None or not known.sealed:
         return now.since, []
-    ours = [one.started_at for one in by_jobs(book.deployments) if not known.is_sealed(Incarnation(*one.incarnation))]
+    ours = [one.files_since for one in by_jobs(book.deployments) if not known.is_sealed(Incarnation(*one.incarnation))]
     if not ours:
         return None, ["the topic was recreated, and no deployment record says since when files are of the one now"]
-    return min(ours).timestamp(), []
+    return min(ours), []
 
 
 def indexed_now(request: VerifyRequest, scene: Scene) -> dict[int, RangeSet]:

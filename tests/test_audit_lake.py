@@ -520,8 +520,7 @@ def test_what_left_before_the_first_look_is_explained_by_the_times_in_the_index(
 
 
 def aged(path: Path, now: datetime, days: int) -> None:
-    moment = (now - timedelta(days=days)).timestamp()
-    os.utime(path, (moment, moment))
+    moved(path, now - timedelta(days=days))
 
 
 def test_files_of_a_topic_that_was_recreated_cover_nothing_of_the_one_that_is_now(lake: Lake) -> None:
@@ -539,11 +538,32 @@ def test_files_of_a_topic_that_was_recreated_cover_nothing_of_the_one_that_is_no
     assert (lake.audit().verdict, shown(lake.audit())) == ("complete", [])
 
 
-def deploy(lake: Lake, writer: str, topic_id: str, started_at: datetime) -> None:
+@pytest.mark.parametrize("behind", [120, 0, -120])
+def test_files_are_of_the_topic_that_is_now_by_the_clock_that_times_them_and_not_by_the_jobs(
+    lake: Lake, behind: int
+) -> None:
+    deploy(lake, "job-1", "topic-1", lake.now - timedelta(days=2))
+    for path in (lake.one, lake.two, lake.bad):
+        moved(path, lake.now - timedelta(seconds=60))
+    assert lake.audit().verdict == "complete"
+    lake.broker = ModelBroker({TOPIC: {0: ModelPartition(6)}}, topic_ids={TOPIC: "topic-2"})
+    record = deploy(lake, "job-2", "topic-2", lake.now - timedelta(seconds=behind))
+    moved(record, lake.now)
+    put(lake.root / "index", day(TOPIC, "index-9"), parquet([run(0, 0, 6, writer="job-2")]))
+    moved(lake.data("new", span(0, 5, 6)), lake.now + timedelta(seconds=30))
+    report = lake.audit(wait=True)
+    assert (report.verdict, shown(report)) == ("loss", [("[0, 5)", "damaged", "not-committed")])
+
+
+def moved(path: Path, moment: datetime) -> None:
+    os.utime(path, (moment.timestamp(), moment.timestamp()))
+
+
+def deploy(lake: Lake, writer: str, topic_id: str, started_at: datetime) -> Path:
     record = Deployment(
         writer, TOPIC, "cluster-1", topic_id, "g", {0: 0}, "read_committed", 10, "p", started_at, reason="first"
     )
-    put(lake.root / "index", deployment_key(writer), record.to_json().encode())
+    return put(lake.root / "index", deployment_key(writer), record.to_json().encode())
 
 
 def test_an_accepted_loss_of_a_file_stays_accepted_with_and_without_the_lake(lake: Lake) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lineage_pipeline.books.object_store import ObjectStore, read_many
 from lineage_pipeline.core.deployment import FOLDER, Deployment, Isolation, by_jobs, deployment_key, parse_deployment
@@ -28,10 +28,10 @@ def read_deployments(store: ObjectStore, topic: str) -> DeploymentBook:
     A record that cannot be read or parsed becomes a problem: whose it is cannot be known. Raises StoreError when they
     cannot be listed.
     """
-    keys = sorted(info.key for info in store.list(FOLDER) if info.key.endswith(".json"))
+    taken = {info.key: info.last_modified for info in store.list(FOLDER) if info.key.endswith(".json")}
     found: list[Deployment] = []
     problems: list[str] = []
-    for key, content in read_many(store, keys):
+    for key, content in read_many(store, sorted(taken)):
         if isinstance(content, StoreError):
             problems.append(f"deployment record {key} could not be read: {content}")
             continue
@@ -41,7 +41,7 @@ def read_deployments(store: ObjectStore, topic: str) -> DeploymentBook:
             problems.append(str(error))
             continue
         if deployment.topic == topic:
-            found.append(deployment)
+            found.append(replace(deployment, stored_at=taken[key]))
     ordered = sorted(found, key=lambda one: (one.started_at, one.writer))
     return DeploymentBook(tuple(ordered), tuple(problems))
 

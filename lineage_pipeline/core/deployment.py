@@ -19,6 +19,7 @@ from lineage_pipeline.errors import IndexFileError
 FORMAT = "lineage-deployment/1"
 FOLDER = "_deployments"
 REPAIR = "repair"  # the reason of a record that a repair wrote
+CLOCK_SKEW = 900.0  # seconds; S3 refuses requests of clocks that are further off
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -31,7 +32,8 @@ class Deployment:
 
     `start_offsets`: partition -> offset of the first record it reads. `checkpoint_interval` in seconds. `started_at`
     is an aware UTC time. `topic_id` is None on brokers that know none. `previous`: the writer this one continues.
-    `reason`: `first`, `restored`, `new-plan`, `repair`, ... `skipped`: ranges it gave up, by partition.
+    `reason`: `first`, `restored`, `new-plan`, `repair`, ... `skipped`: ranges it gave up, by partition. `stored_at`:
+    when the store took the record (epoch seconds), which the record itself cannot tell.
     """
 
     writer: str
@@ -47,6 +49,7 @@ class Deployment:
     previous: str | None = None
     reason: str = "first"
     skipped: Mapping[int, tuple[OffsetRange, ...]] = field(default_factory=dict)
+    stored_at: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.writer):
@@ -60,6 +63,15 @@ class Deployment:
     def incarnation(self) -> tuple[str, str | None]:
         """(cluster id, topic id): offsets of different incarnations have nothing to do with each other."""
         return self.cluster_id, self.topic_id
+
+    @property
+    def files_since(self) -> float:
+        """When its files could begin to come (epoch seconds), by the clock of the store, which times them as well.
+
+        A record that was copied or restored later than the skew of two clocks is believed what it says.
+        """
+        started, stored = self.started_at.timestamp(), self.stored_at
+        return started if stored is None or abs(stored - started) > CLOCK_SKEW else stored
 
     def to_json(self) -> str:
         """The record's text, with sorted partitions, so that equal values give equal bytes."""
@@ -105,7 +117,7 @@ def topic_now(deployments: Iterable[Deployment]) -> TopicNow:
         return TopicNow()
     identity = (jobs[-1].cluster_id, jobs[-1].topic_id)
     mine = [one for one in jobs if (one.cluster_id, one.topic_id) == identity]
-    since = min(one.started_at for one in mine).timestamp() if len(mine) < len(jobs) else None
+    since = min(one.files_since for one in mine) if len(mine) < len(jobs) else None
     return TopicNow(*identity, since)
 
 

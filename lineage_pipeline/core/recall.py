@@ -97,7 +97,7 @@ def _since(state: LedgerState, deployments: tuple[Deployment, ...]) -> float | N
     """When files began to be of the topic that is now (epoch seconds); None when there never was another."""
     if not state.sealed or not deployments:
         return None
-    return min(one.started_at for one in deployments).timestamp()
+    return min(one.files_since for one in deployments)
 
 
 def seal_others(seen: Seen, current: Incarnation | None) -> list[Event]:

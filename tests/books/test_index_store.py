@@ -10,6 +10,7 @@ import pytest
 from lineage_pipeline.books.deployments import read_deployments, write_deployment
 from lineage_pipeline.books.index_store import IndexPath, list_index, locate_rows, read_index
 from lineage_pipeline.books.object_store import open_store
+from lineage_pipeline.core.deployment import deployment_key
 from lineage_pipeline.core.evidence import IndexEvidence
 from lineage_pipeline.errors import StoreError
 from tests.books.index_files import ORIGINAL_SCHEMA, day, parquet, put, run
@@ -119,6 +120,8 @@ def test_deployment_records_are_ordered_and_of_one_topic(tmp_path: Path) -> None
     put(tmp_path, "_deployments/broken.json", b"{")
     book = read_deployments(store, RECORD.topic)
     assert [one.writer for one in book.deployments] == [RECORD.writer, "a"]
+    taken = {one.key: one.last_modified for one in store.list("_deployments")}
+    assert [one.stored_at for one in book.deployments] == [taken[deployment_key(one)] for one in (RECORD.writer, "a")]
     assert book.latest is not None
     assert book.latest.writer == "a"
     assert len(book.problems) == 1

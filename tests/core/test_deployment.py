@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -31,6 +32,13 @@ RECORD = Deployment(
 
 def test_a_record_survives_its_json() -> None:
     assert parse_deployment(deployment_key(RECORD.writer), RECORD.to_json()) == RECORD
+
+
+@pytest.mark.parametrize(("later", "counts"), [(-900, True), (120, True), (900, True), (-901, False), (86_400, False)])
+def test_files_begin_when_the_store_took_the_record_unless_it_was_copied_later(later: int, counts: bool) -> None:
+    started = RECORD.started_at.timestamp()
+    assert RECORD.files_since == started
+    assert replace(RECORD, stored_at=started + later).files_since == started + (later if counts else 0)
 
 
 def test_the_start_is_written_in_utc_whatever_zone_it_came_in() -> None:
