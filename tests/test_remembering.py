@@ -502,6 +502,40 @@ def test_an_index_below_two_other_roots_is_listed_whole(lake: Lake) -> None:
             assert lake.audit(broker=False).totals["indexed"] == 10 * number + 10
 
 
+@pytest.mark.parametrize("clock", [600, -600])
+@pytest.mark.parametrize("broker", [True, False])
+def test_where_reading_began_is_what_the_first_of_the_chain_declared_by_whatever_clock(
+    lake: Lake, clock: float, broker: bool
+) -> None:
+    lake.deploy("w1", start_offsets={0: 0})
+    lake.wait(clock)
+    lake.deploy("w2", start_offsets={0: 5000}, previous="w1", reason="new-plan")
+    lake.wait(1200)
+    lake.rows(run(0, 10, 5000, writer="w1"), run(0, 5000, 9000, writer="w2"))
+    lake.end(9000)
+    lake.audit(broker=broker)
+    lake.wait()
+    report = lake.audit(broker=broker)
+    (lost,) = shown(report)
+    assert (report.partitions[0].baseline, lost[0]) == (0, "[0, 10)")
+    assert report.verdict == ("undetermined" if broker else "loss")
+    (told,) = [one for one in report.findings if one.kind == "writer-changed"]
+    assert told.data["writer"] == "w2"
+
+
+def test_a_baseline_by_a_record_is_lowered_by_an_earlier_one_that_comes_back_and_never_rises(lake: Lake) -> None:
+    lake.deploy("w2", start_offsets={0: 5000}, previous="w1", reason="new-plan")
+    lake.rows(run(0, 5000, 9000, writer="w2"))
+    assert lake.audit(broker=False).partitions[0].baseline == 5000
+    lake.wait()
+    lake.deploy("w1", start_offsets={0: 0})
+    for _ in range(2):
+        report = lake.audit(broker=False)
+        assert (report.verdict, shown(report)) == ("loss", [("[0, 5000)", "missing", "unresolved")])
+    del lake.index.objects[deployment_key("w1")]
+    assert lake.audit(broker=False).partitions[0].baseline == 0
+
+
 def test_a_deployment_record_that_vanishes_is_a_problem(lake: Lake) -> None:
     lake.deploy("w1")
     lake.rows(run(0, 0, 10))

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lineage_pipeline.books.object_store import ObjectStore, read_many
-from lineage_pipeline.core.deployment import FOLDER, Deployment, Isolation, by_jobs, deployment_key, parse_deployment
+from lineage_pipeline.core.deployment import (
+    FOLDER,
+    Deployment,
+    Isolation,
+    by_jobs,
+    deployment_key,
+    in_order,
+    parse_deployment,
+)
 from lineage_pipeline.errors import IndexFileError, StoreError
 
 
 @dataclass(frozen=True)
 class DeploymentBook:
-    """Readable records of one topic, oldest first, and a sentence for each that was refused."""
+    """Readable records of one topic, oldest first (see `in_order`), and a sentence for each that was refused."""
 
     deployments: tuple[Deployment, ...]
     problems: tuple[str, ...]
@@ -42,8 +50,7 @@ def read_deployments(store: ObjectStore, topic: str) -> DeploymentBook:
             continue
         if deployment.topic == topic:
             found.append(replace(deployment, stored_at=taken[key]))
-    ordered = sorted(found, key=lambda one: (one.started_at, one.writer))
-    return DeploymentBook(tuple(ordered), tuple(problems))
+    return DeploymentBook(in_order(found), tuple(problems))
 
 
 def writer_isolation(store: ObjectStore, topic: str, otherwise: Isolation) -> Isolation:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lineage_pipeline.core.broker_snapshot import PartitionOffsets
 from lineage_pipeline.core.coverage import PartitionCoverage
-from lineage_pipeline.core.deployment import by_jobs
+from lineage_pipeline.core.deployment import Deployment, by_jobs
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.offsets import EMPTY, OffsetRange, RangeSet
 
@@ -25,6 +25,7 @@ class Baseline:
 
 FROM_INDEX = "the index itself"
 FROM_LOG_START = "the broker's log start"
+_WRITER = "writer "  # before its id
 
 
 def resolve_baseline(
@@ -32,7 +33,8 @@ def resolve_baseline(
 ) -> Baseline:
     """In this order: what was resolved before, the deployment records, the settings, the broker, the index.
 
-    What was only measured before, by rows or the log's start, is lowered by rows below it, and never rises.
+    What was only measured before, by rows or the log's start, is lowered by rows below it, what a writer declared by
+    what another one declares. It never rises.
     A partition that the records or the settings do not name appeared later, so it starts at 0.
     """
     log_start = offsets.log_start if offsets is not None else None
@@ -59,6 +61,10 @@ def _remembered(partition: int, evidence: AuditEvidence, coverage: PartitionCove
         first = min((one.start for one in seen if one), default=offset)
         if first < offset:
             return Baseline(first, FROM_INDEX)
+    if source.startswith(_WRITER):
+        lowest = _lowest(partition, evidence)
+        if lowest is not None and lowest.start_offsets[partition] < offset:
+            return Baseline(lowest.start_offsets[partition], f"{_WRITER}{lowest.writer}")
     return Baseline(offset, source)
 
 
@@ -78,12 +84,18 @@ def _headless(log_start: int, first: int) -> Baseline:
     return Baseline(log_start, FROM_LOG_START, RangeSet.of(OffsetRange(log_start, first)))
 
 
+def _lowest(partition: int, evidence: AuditEvidence) -> Deployment | None:
+    """The start of the job that reads the partition from furthest down: whoever came first, and by whatever clock."""
+    naming = [one for one in by_jobs(evidence.index.deployments) if partition in one.start_offsets]
+    return min(naming, key=lambda one: one.start_offsets[partition], default=None)
+
+
 def _declared(partition: int, evidence: AuditEvidence, coverage: PartitionCoverage) -> Baseline:
+    lowest = _lowest(partition, evidence)
+    if lowest is None:
+        return Baseline(0, "no deployment record, so the partition appeared later")
     known = {one.writer for one in evidence.index.deployments}
-    for one in by_jobs(evidence.index.deployments):
-        if partition in one.start_offsets:
-            start, bounds = one.start_offsets[partition], coverage.bounds
-            if one.previous is not None and one.previous not in known and bounds is not None:
-                start = min(start, bounds.start)  # an earlier record, now gone, gave the real start
-            return Baseline(start, f"writer {one.writer}")
-    return Baseline(0, "no deployment record, so the partition appeared later")
+    start, bounds = lowest.start_offsets[partition], coverage.bounds
+    if lowest.previous is not None and lowest.previous not in known and bounds is not None:
+        start = min(start, bounds.start)  # an earlier record, now gone, gave the real start
+    return Baseline(start, f"{_WRITER}{lowest.writer}")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from heapq import heappop, heappush
 from typing import Any, Literal, TypeVar, cast
 
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
@@ -99,6 +100,27 @@ class Deployment:
 def by_jobs(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
     """Those of starts of the job: a repair says nothing about where the topic's reading began."""
     return tuple(one for one in deployments if one.reason != REPAIR)
+
+
+def in_order(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    """Oldest first: each behind the one that it continues. Clocks order those of which none continues the other.
+
+    Where some continue each other in a circle, somebody changed them, and the clocks order all.
+    """
+    by_clock = sorted(deployments, key=lambda one: (one.started_at, one.writer))
+    places = {one.writer: place for place, one in enumerate(by_clock)}
+    ready: list[int] = []
+    continuing: dict[int, list[int]] = {}
+    for place, one in enumerate(by_clock):
+        before = None if one.previous is None else places.get(one.previous)
+        (ready if before is None else continuing.setdefault(before, [])).append(place)
+    ordered: list[Deployment] = []
+    while ready:  # a list in order is a heap
+        place = heappop(ready)
+        ordered.append(by_clock[place])
+        for later in continuing.get(place, ()):
+            heappush(ready, later)
+    return tuple(ordered if len(ordered) == len(by_clock) else by_clock)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ BookStatus = Literal["read", "not-consulted", "unreadable"]
 class IndexEvidence:
     """What the index said. `problems`: a sentence per refused file, or why nothing could be read.
 
-    `deployments` are ordered by start; `deployment_problems`: a sentence per refused record. `newest`: when the store
+    `deployments`: oldest first; `deployment_problems`: a sentence per refused record. `newest`: when the store
     took the newest file of the topic, epoch seconds; None without files. `sealed_writers` wrote for a topic of the same
     name that is no more; nothing else here is of them. `future`: the newest day of a file, if it has begun nowhere.
     """

@@ -156,6 +156,36 @@ def test_a_later_record_names_the_start_of_a_partition_that_the_earlier_one_did_
     assert [one.baseline for one in audit(empty).partitions] == [10, 100]
 
 
+def test_of_records_that_do_not_continue_each_other_the_lowest_start_counts() -> None:
+    evidence = evidence_of(World(rows=(Row(0, 0, 120),)))
+    (first,) = evidence.index.deployments
+    records = tuple(replace(first, writer=f"w{start}", start_offsets={0: start}) for start in (100, 5, 50))
+    (one,) = audit(replace(evidence, index=replace(evidence.index, deployments=records))).partitions
+    assert (one.baseline, one.decision.baseline.source) == (5, "writer w5")
+
+
+@pytest.mark.parametrize(
+    ("remembered", "source", "expected"),
+    [
+        (10, "writer w1", (5, "writer w1")),
+        (5, "writer w0", (5, "writer w0")),
+        (3, "writer w0", (3, "writer w0")),
+        (10, "a person", (10, "a person")),
+        (10, "the settings", (10, "the settings")),
+        (10, None, (10, "an earlier audit")),
+    ],
+)
+def test_a_remembered_baseline_of_a_writer_is_lowered_by_what_a_writer_declares_and_by_nothing_else(
+    remembered: int, source: str | None, expected: tuple[int, str]
+) -> None:
+    evidence = evidence_of(World(rows=(Row(0, 0, 20), Row(1, 0, 20)), start=5))
+    sources = {0: source, 1: "writer w1"} if source else {}
+    memory = Memory(baselines={0: remembered, 1: 7}, baseline_sources=sources)
+    zero, one = audit(replace(evidence, memory=memory)).partitions
+    assert (zero.baseline, zero.decision.baseline.source) == expected
+    assert one.baseline == 7  # no record names it
+
+
 def test_the_setting_earliest_makes_the_log_start_the_baseline() -> None:
     world = World(rows=(Row(0, 5, 9),), start=None, log=(2, 9, 9))
     earliest = replace(world, rules=replace(world.rules, baseline="earliest"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import permutations
 from typing import Any
 
 import pytest
 
-from lineage_pipeline.core.deployment import Deployment, deployment_key, parse_deployment
+from lineage_pipeline.core.deployment import Deployment, deployment_key, in_order, parse_deployment, topic_now
 from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.errors import IndexFileError
 
@@ -106,6 +107,34 @@ def test_text_that_is_no_record_is_refused(text: str) -> None:
 def test_a_record_under_another_writers_name_is_refused() -> None:
     with pytest.raises(IndexFileError, match="says it is of writer"):
         parse_deployment("_deployments/other.json", RECORD.to_json())
+
+
+def started(writer: str, minute: int, previous: str | None = None, **changed: Any) -> Deployment:
+    at = RECORD.started_at.replace(minute=minute)
+    return replace(RECORD, writer=writer, started_at=at, previous=previous, reason="first", **changed)
+
+
+def test_records_are_ordered_by_what_each_continues_and_by_clocks_only_where_none_continues_the_other() -> None:
+    one, two, three = started("z", 30), started("m", 20, "z"), started("a", 10, "m")
+    other, orphan, last = started("other", 25), started("orphan", 5, "gone"), started("last", 40)
+    for records in permutations((one, two, three, other, orphan, last)):
+        assert in_order(records) == (orphan, other, one, two, three, last)
+    assert in_order([]) == ()
+
+
+def test_of_two_that_continue_the_same_one_the_clock_says_which_is_newer() -> None:
+    one, two, three = started("a", 30), started("b", 20, "a"), started("c", 10, "a")
+    assert in_order([one, two, three]) == (one, three, two)
+
+
+def test_records_that_continue_each_other_in_a_circle_are_ordered_by_their_clocks() -> None:
+    one, two, three = started("a", 3, "b"), started("b", 2, "a"), started("c", 1, "c")
+    assert in_order([one, two, three]) == (three, two, one)
+
+
+def test_the_topic_of_now_is_that_of_the_end_of_the_chain() -> None:
+    one, two = started("a", 30, topic_id="old"), started("b", 20, "a", topic_id="new")
+    assert topic_now(in_order([one, two])).topic_id == "new"
 
 
 def test_a_start_without_a_zone_is_no_record() -> None:
