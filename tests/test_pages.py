@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_origin
 
+import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lineage_pipeline.alert_settings import AlertSettings
+from lineage_pipeline.cli import lineage
 from lineage_pipeline.secret_reference import SecretReference
 from lineage_pipeline.settings import _ENVIRONMENT, _NOT_IN_FILES, DEFAULT_LAKE, Settings
 from lineage_pipeline.settings_problem import _model_in
@@ -44,6 +46,12 @@ def finding_kinds() -> Iterator[str]:
 def test_every_kind_of_finding_is_on_the_page_of_the_audit_or_of_the_lake() -> None:
     told = first_cells("audit.md", "kind") | first_cells("lake.md", "finding")
     assert told == set(finding_kinds())
+
+
+def test_every_command_is_in_the_readme() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    names = lineage.list_commands(click.Context(lineage))
+    assert [name for name in names if f"| `lineage {name}" not in page and f", `lineage {name}" not in page] == []
 
 
 # ---- docs/settings.md
