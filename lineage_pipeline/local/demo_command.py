@@ -18,6 +18,7 @@ from lineage_pipeline.local import demo
 from lineage_pipeline.local.dagster_process import require_dagster
 from lineage_pipeline.local.stack import STATE_DIRECTORY, EmbeddedStack
 from lineage_pipeline.render_audit import render_audit
+from lineage_pipeline.settings import without_settings
 
 RECORDS = 200_000
 _SMALLEST = 20_000  # so that each batch of the planted loss reaches beyond the lost range of partition 9
@@ -42,7 +43,7 @@ def demo_command(leave: bool, records: int, s3: bool) -> None:
     out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)
     stack = EmbeddedStack(
         Path(STATE_DIRECTORY) / "demo",
-        os.environ,
+        without_settings(os.environ),  # the story's times are its own
         lambda line: console.print(f"  {line}", soft_wrap=True),
         fresh=True,
         s3=s3,

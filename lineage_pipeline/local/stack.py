@@ -42,7 +42,8 @@ CHECKPOINT_INTERVAL = 3.0  # seconds: short, so that one sees something happen
 class EmbeddedStack:
     """Broker, job and Dagster below `directory`. A context manager: on exit the job stops with a savepoint.
 
-    `report` is told in one sentence what happens. The topic is made with ten partitions when it is not there.
+    `environ` is a process environment; of its settings CHECKPOINT_INTERVAL alone counts. `report` is told in one
+    sentence what happens. The topic is made with ten partitions when it is not there.
     `fresh` removes first what an earlier run left in `directory`. With `s3` the lake is on an embedded S3 server
     instead of in a directory, with `cluster_slots` the job on a Flink cluster with so many slots instead of in the
     process of its command.
@@ -61,6 +62,7 @@ class EmbeddedStack:
         self.directory = directory.absolute()
         self.topic = TOPIC
         self._environ = environ
+        self.checkpoint_interval = _checkpoint_interval(environ)
         self._report = report
         self._fresh = fresh
         self._on_s3 = s3
@@ -228,10 +230,16 @@ class EmbeddedStack:
         content: dict[str, Any] = {
             "kafka": {"bootstrap_servers": self.broker.bootstrap_servers},
             "lake": f"s3://{BUCKET}" if self._on_s3 else str(self.directory / "lake"),
-            "checkpoint_interval": CHECKPOINT_INTERVAL,
+            "checkpoint_interval": self.checkpoint_interval,
             "topics": [{"name": self.topic, "format": "avro"}],
         }
         text = "# Written at each start of the embedded stack; changes here are lost.\n" + yaml.safe_dump(content)
         for path in (self.config, self.directory.parent / "lineage.yaml"):
             if path == self.config or self.directory.parent.name == STATE_DIRECTORY.name:
                 path.write_text(text, encoding="utf-8")
+
+
+def _checkpoint_interval(environ: Mapping[str, str]) -> float:
+    """Seconds. Raises SettingsError for a CHECKPOINT_INTERVAL that is none."""
+    told = environ.get("CHECKPOINT_INTERVAL", "")
+    return load_settings({"CHECKPOINT_INTERVAL": told}).checkpoint_interval if told else CHECKPOINT_INTERVAL

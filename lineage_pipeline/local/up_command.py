@@ -28,6 +28,8 @@ _POLL_SECONDS = 0.5
 def up_command(parallelism: int, s3: bool, cluster: bool, no_dagster: bool) -> None:
     """Run broker, producer at RATE_PER_SEC, Flink job and Dagster until Ctrl-C; state is kept under .lineage/up.
 
+    CHECKPOINT_INTERVAL is 3 seconds unless set, so that records soon appear in the lake.
+
     Example: RATE_PER_SEC=100 lineage up
     """
     if not no_dagster:
