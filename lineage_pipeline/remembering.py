@@ -115,7 +115,7 @@ class Remembering:
         if self._reading is None:
             # nothing is sealed without the index, and what is remembered says nothing of another topic
             foreign = stranger(self._state, broker.snapshot)
-            return index, replace(self._state.memory(), problems=self._problems(), incarnation_problem=foreign)
+            return index, replace(self._state.memory(at), problems=self._problems(), incarnation_problem=foreign)
         before = self._fold.fold if self._fold else None
         records, whole = index.deployments, not index.deployment_problems
         seen = Seen(at, self._reading.fold, before, records, broker.snapshot, records_whole=whole)

@@ -123,6 +123,55 @@ def test_a_deleted_file_is_damage_by_two_looks_and_is_named(lake: Lake) -> None:
     assert report.totals["expected"] == 20
 
 
+def audited_by(lake: Lake, wrong: timedelta) -> AuditReport:
+    """An audit by a machine whose clock is wrong by that much."""
+    lake.now += wrong
+    report = lake.audit()
+    lake.now -= wrong
+    return report
+
+
+WRONG = [timedelta(hours=1), timedelta(days=365), timedelta(days=-365)]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("audits", [0, 40])
+def test_a_file_deleted_after_one_look_by_a_wrong_clock_is_damage_by_two_looks(
+    lake: Lake, wrong: timedelta, audits: int
+) -> None:
+    lake.audit()
+    audited_by(lake, wrong)
+    for _ in range(audits):  # also across a checkpoint
+        lake.wait(1)
+        lake.audit()
+    lake.two.unlink()
+    lake.wait(1)
+    assert shown(lake.audit()) == [("[10, 20)", "pending", "suspected")]
+    lake.wait()
+    assert lake.audit().verdict == "loss"
+    for _ in range(40):
+        lake.wait(1)
+        assert lake.audit(lake=False).verdict == "loss"
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("audits", [1, 40])
+def test_damage_known_before_or_since_a_look_by_a_wrong_clock_is_not_forgotten(
+    lake: Lake, wrong: timedelta, audits: int
+) -> None:
+    lake.audit()
+    lake.two.unlink()
+    lake.audit()
+    if wrong < timedelta(0):
+        lake.wait()
+        assert lake.audit().verdict == "loss"
+    assert audited_by(lake, wrong).verdict == "loss"
+    for _ in range(audits):
+        lake.wait(1)
+        assert lake.audit(lake=False).verdict == "loss"
+    assert lake.audit().verdict == "loss"
+
+
 def test_audits_without_the_lake_keep_what_the_lake_showed_until_it_shows_something_else(lake: Lake) -> None:
     lake.audit()
     content = lake.two.read_bytes()

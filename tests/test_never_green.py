@@ -19,6 +19,8 @@ from lineage_pipeline.core.deployment import Isolation
 from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
 from lineage_pipeline.core.ledger_events import GapAccepted
 from lineage_pipeline.core.offsets import MAX_END, OffsetRange
+from lineage_pipeline.core.report import AuditReport
+from lineage_pipeline.errors import StoreError
 from lineage_pipeline.remembering import StatePlan, ToldBaseline
 from lineage_pipeline.settings import load_settings
 from tests.books.index_files import ORIGINAL_SCHEMA, parquet, run
@@ -185,6 +187,111 @@ def test_a_clock_that_goes_back_by_days_hides_no_dead_job_for_longer_than_it_may
     lake.wait(1000)
     report = lake.audit()
     assert (report.verdict, shown(report)) == ("undetermined", [("[10, 20)", "pending", "stalled")])
+
+
+AHEAD = [3600.0, 6 * 3600.0, 3 * 86400.0, 3650 * 86400.0]
+
+
+def audited_by(lake: Lake, wrong: float) -> AuditReport:
+    """An audit by a machine whose clock is wrong by that many seconds."""
+    lake.wait(wrong)
+    report = lake.audit()
+    lake.wait(-wrong)
+    return report
+
+
+@pytest.mark.parametrize("wrong", [*AHEAD, -3650 * 86400.0])
+@pytest.mark.parametrize("healthy", [0, 15, 60])
+def test_a_dead_job_beside_one_audit_by_a_wrong_clock_is_noticed_as_soon_as_ever(
+    lake: Lake, wrong: float, healthy: int
+) -> None:
+    lake.deploy("w1")
+    end = 10
+    lake.rows(run(0, 0, end, writer="w1"))
+    lake.end(end)
+    lake.audit()
+    audited_by(lake, wrong)
+    for _ in range(healthy):
+        lake.rows(run(0, end, end + 10, writer="w1"))
+        end += 10
+        lake.end(end)
+        lake.audit()
+        lake.wait(20)
+    lake.end(end + 10)  # and the job is dead
+    told = [lake.audit().verdict for _ in range(70) if lake.wait(20) is None]
+    # a checkpoint leaves one look for every quarter of max_delay
+    assert "undetermined" in told[: (900 + 225) // 20 + 1]
+    assert told[-1] == "undetermined"
+
+
+@pytest.mark.parametrize("wrong", AHEAD)
+def test_the_watermark_after_an_audit_by_a_clock_that_was_ahead(lake: Lake, wrong: float) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10, writer="w1"))
+    lake.end(10)
+    lake.audit()
+    audited_by(lake, wrong)
+    lake.end(20)
+    for _ in range(40):  # more than from one checkpoint to the next, and beyond the nearest of those times
+        lake.wait(100)
+        lake.audit()
+        assert lake.stored()["partitions"] == [{"partition": 0, "offset": 10, "time": "2026-11-23T09:00:00Z"}]
+        assert lake.stored()["time"] == "2026-11-23T09:00:00Z"
+
+
+def test_a_watermark_of_a_time_to_come_is_gone_for_good_though_the_next_audit_read_nothing(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10, writer="w1"))
+    lake.end(10)
+    audited_by(lake, 3600)
+    lake.end(20)
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "list" and key.startswith("kafka_topic"):
+            raise StoreError("no rights: check them")
+
+    lake.index.before = refuse
+    lake.audit()
+    lake.index.before = lambda *_: None
+    lake.wait(7200)
+    lake.audit()
+    assert lake.stored()["time"] is None
+
+
+def test_a_watermark_that_a_clock_of_long_ago_set_back_comes_again(lake: Lake) -> None:
+    lake.deploy("w1")
+    lake.rows(run(0, 0, 10, writer="w1"))
+    lake.end(10)
+    lake.audit()
+    lake.end(20)
+    audited_by(lake, -3650 * 86400.0)
+    assert (lake.stored()["partitions"][0]["offset"], lake.stored()["time"]) == (10, None)
+    lake.rows(run(0, 10, 20, writer="w1"))
+    lake.wait()
+    lake.audit()
+    assert lake.stored()["time"] == "2026-11-23T09:01:00Z"
+
+
+@pytest.mark.parametrize("wrong", [*AHEAD, -3650 * 86400.0])
+def test_a_hole_that_one_audit_by_a_wrong_clock_saw_still_needs_two_looks(lake: Lake, wrong: float) -> None:
+    lake.rows(run(0, 0, 5))
+    lake.end(5)
+    lake.audit()
+    lake.rows(run(0, 7, 10))
+    lake.end(10)
+    audited_by(lake, wrong)
+    lake.wait(1)
+    report = lake.audit()
+    assert shown(report) == [("[5, 7)", "pending", "suspected")]
+    (told,) = [one for one in report.findings if one.kind == "clocks-differ"]
+    assert (told.severity, told.data["looks"]) == ("warn", 1)
+    lake.wait()
+    assert shown(lake.audit()) == [("[5, 7)", "unknown", "unresolved")]
+    lake.rows(run(0, 5, 7))
+    for _ in range(32):  # as long as a checkpoint takes
+        lake.wait(1)
+        report = lake.audit()
+    assert (report.verdict, [one for one in report.findings if one.kind == "clocks-differ"]) == ("complete", [])
 
 
 def test_another_index_below_the_same_memory(lake: Lake) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from lineage_pipeline.core.clocks import undisputed
 from lineage_pipeline.core.evidence import AuditEvidence
 from lineage_pipeline.core.ledger import LedgerState
 from lineage_pipeline.core.ledger_events import Proven
@@ -62,19 +63,20 @@ def _partition(one: PartitionReport, marks: Mapping[int, tuple[int, datetime]], 
 def _times(one: PartitionReport, evidence: AuditEvidence, state: LedgerState) -> Iterator[datetime]:
     """Moments at which the log of the partition ended at or below what is proven.
 
-    An audit asks the broker after it began, so what the log held when it began lies below the end it was told.
+    An audit asks the broker after it began, so what the log held when it began lies below the end it was told. A look
+    or a mark by a clock that was ahead says nothing: since then the log may have grown.
     """
     through = one.complete_through
     snapshot = evidence.broker.snapshot
     offsets = snapshot.partitions.get(one.partition) if snapshot is not None else None
     if offsets is not None and offsets.high_watermark is not None and offsets.high_watermark <= through:
         yield evidence.audited_at
-    for look in state.looks:
+    for look in undisputed(state.looks, evidence.audited_at):
         seen = look.partitions.get(one.partition)
         if seen is not None and seen.high_watermark is not None and seen.high_watermark <= through:
             yield look.began_at
     before = state.proven.partitions.get(one.partition)
-    if before is not None and before[0] <= through:
+    if before is not None and before[0] <= through and before[1] <= evidence.audited_at:
         yield before[1]
 
 

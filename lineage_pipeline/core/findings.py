@@ -68,9 +68,21 @@ def _about_topic(evidence: AuditEvidence, decisions: tuple[PartitionDecision, ..
         yield Finding(note.kind, note.severity, note.partition, note.text)
     for remark in evidence.memory.remarks:
         yield Finding("sealed", "info", None, remark)
+    yield from _about_clocks(evidence)
     yield from _about_values(evidence)
     yield from _about_writers(evidence)
     yield from _about_quarantine(evidence)
+
+
+def _about_clocks(evidence: AuditEvidence) -> Iterator[Finding]:
+    """Earlier looks do not count whose clocks contradict the others; the next checkpoints of the ledger forget them."""
+    misdated = evidence.memory.misdated
+    if misdated:
+        text = (
+            f"{len(misdated)} earlier looks count as none, since their clocks contradict this audit's or each other's,"
+            f" the latest says {shown(misdated[-1])}: check the clocks of the machines that audit"
+        )
+        yield Finding("clocks-differ", "warn", None, text, {"looks": len(misdated), "latest": misdated[-1].isoformat()})
 
 
 def _about_values(evidence: AuditEvidence) -> Iterator[Finding]:

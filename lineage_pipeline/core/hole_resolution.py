@@ -259,7 +259,7 @@ class _PartitionHoles:
         ends = [
             seen.high_watermark
             for one in self.knowing.observations
-            if self.knowing.finished_at - one.observed_at < reach
+            if not one.disputed and timedelta(0) <= self.knowing.finished_at - one.observed_at < reach
             for seen in [one.partitions.get(self.partition)]
             if seen is not None and seen.high_watermark is not None
         ]

@@ -123,7 +123,7 @@ def _confirmed(evidence: AuditEvidence, partition: int) -> RangeSet:
     limit = evidence.audited_at - timedelta(seconds=evidence.rules.settle)
     found, still = EMPTY, None
     # of two looks at the same moment the later one comes first, as in the ledger
-    looks = sorted(evidence.memory.lake, key=lambda look: look.observed_at)
+    looks = sorted((one for one in evidence.memory.lake if one.dated), key=lambda look: look.observed_at)
     for one in looks[::-1]:
         absent = one.absent.get(partition, EMPTY)
         still = absent if still is None else still.intersection(absent)

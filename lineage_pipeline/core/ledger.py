@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from lineage_pipeline.core.clocks import NEVER, credible, doubted_newest, undisputed
 from lineage_pipeline.core.copies import WrittenTwice
 from lineage_pipeline.core.ledger_events import (
     PERSON,
@@ -44,7 +45,7 @@ KNOWN_FOLDS = 64  # digests: more than audits that can be under way at once
 class LedgerState:
     """The replayed ledger. What is kept by partition is of the open `incarnation`; None before a broker was read.
 
-    `looks` and `lake_looks`: earlier audits, oldest first, thinned in checkpoints; `look_count` counts them all.
+    `looks` and `lake_looks`: earlier audits as they were stored, thinned in checkpoints; `look_count` counts them all.
     `index_ends` and `high_watermarks` are the highest ever seen. `open_gaps`: missing or damaged in the newest audit
     that saw them. `left`: the baselines of before, each until the accounting began anew. `refused`: the newest audit
     could not read an index file; only an audit that lists every day can tell that all are readable again.
@@ -74,10 +75,18 @@ class LedgerState:
     lake_looks: tuple[LakeLooked, ...] = ()
     verified: Verified | None = None
 
-    def memory(self) -> Memory:
-        """What the decision needs of it."""
+    def memory(self, at: datetime | None = None) -> Memory:
+        """What the decision of an audit that began `at` needs of it."""
+        looks, sure = credible(self.looks, at), {id(one) for one in undisputed(self.looks, at or NEVER)}
+        lake = credible(self.lake_looks, at)
+        times = {one.finished_at for one in self.looks} | {one.finished_at for one in self.lake_looks}
+        believed = {one.finished_at for one in looks} | {one.finished_at for one in lake}
         return Memory(
-            observations=tuple(Observation(one.finished_at, one.partitions) for one in self.looks if one.partitions),
+            observations=tuple(
+                Observation(one.finished_at, one.partitions, disputed=id(one) not in sure)
+                for one in looks
+                if one.partitions
+            ),
             resolutions=tuple(
                 Resolution(one.partition, part, one.offset_class, one.cause, one.evidence, one.first_timestamp)
                 for one in self.resolutions
@@ -95,7 +104,7 @@ class LedgerState:
             looks=self.look_count,
             baseline_sources={partition: one.source for partition, one in self.baselines.items()},
             copies=self.copies,
-            counted=tuple(Counted(one.finished_at, *one.counted) for one in self.looks if one.counted),
+            counted=tuple(Counted(one.finished_at, *one.counted) for one in looks if one.counted),
             remarks=tuple(
                 f"{one.incarnation} was recreated or left on {one.at:%Y-%m-%d %H:%M:%SZ};"
                 f" its last verdict: {one.verdict}"
@@ -103,8 +112,10 @@ class LedgerState:
             ),
             verified=self.verified.comparison() if self.verified else None,
             lake=tuple(
-                LakeObservation(one.finished_at, one.absent, one.damage, one.replayed) for one in self.lake_looks
+                LakeObservation(one.finished_at, one.absent, one.damage, one.replayed, dated=one in lake)
+                for one in (*lake, *doubted_newest(lake, self.lake_looks))
             ),
+            misdated=tuple(sorted(times - believed)),
         )
 
     def is_sealed(self, incarnation: Incarnation) -> bool:
@@ -202,8 +213,14 @@ def _looked(state: LedgerState, event: Looked) -> LedgerState:
         look_count=state.look_count + 1,
         index_ends=_highest(state.index_ends, event.index_ends),
         high_watermarks=_highest(state.high_watermarks, ends),
+        proven=_of_the_past(state.proven, event.finished_at),
         refused=event.refused,
     )
+
+
+def _of_the_past(proven: Proven, at: datetime) -> Proven:
+    """Without the marks of a time to come: a clock that was ahead made them."""
+    return Proven({one: mark for one, mark in proven.partitions.items() if mark[1] <= at})
 
 
 def _opened(state: LedgerState, event: IncarnationOpened) -> LedgerState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+from lineage_pipeline.core.clocks import credible, doubted_newest
 from lineage_pipeline.core.ledger import LedgerState
 from lineage_pipeline.core.ledger_events import (
     Event,
@@ -27,7 +28,7 @@ _RUNGS = 16  # doublings of max_delay: a year and more
 def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Event, ...]:
     """Events that give the same state when replayed from nothing, but for its looks, which are thinned.
 
-    Times in seconds. The last event is a Reached.
+    Times in seconds. The last event is a Reached. Looks by clocks that cannot have been right go.
     """
     found: list[Event] = []
     if state.incarnation is not None:
@@ -37,9 +38,10 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
     found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
     found += state.left
     found += [state.baselines[one] for one in sorted(state.baselines)]
-    found += [*thinned(state.looks, settle, max_delay), *state.resolutions, *state.acceptances, *state.history]
-    found += state.copies
-    found += _thinned_lake(state.lake_looks, settle)
+    looks, lake_looks = credible(state.looks), credible(state.lake_looks)
+    found += [*thinned(looks, settle, max_delay), *doubted_newest(looks, state.looks)]
+    found += [*state.resolutions, *state.acceptances, *state.history, *state.copies]
+    found += [*_thinned_lake(lake_looks, settle), *doubted_newest(lake_looks, state.lake_looks)]
     found += [FilesVanished(_LONG_AGO, state.vanished)] if state.vanished else []
     found += [LogTruncated(_LONG_AGO, state.truncated)] if state.truncated else []
     found += [state.verified] if state.verified else []

@@ -28,10 +28,14 @@ class ObservedPartition:
 
 @dataclass(frozen=True)
 class Observation:
-    """One earlier look at the topic with the broker. `observed_at`: aware UTC time, by the auditor's own clock."""
+    """One earlier look at the topic with the broker. `observed_at`: aware UTC time, by the auditor's own clock.
+
+    `disputed`: something says that the look was earlier than that, so nothing may be proven by when it was.
+    """
 
     observed_at: datetime
     partitions: Mapping[int, ObservedPartition]
+    disputed: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,15 @@ class Damage:
 class LakeObservation:
     """One earlier whole look at the lake: which indexed offsets no object held. `observed_at`: aware UTC time.
 
-    `replayed`: of how many indexed offsets a replay of the quarantine put a row into data.
+    `replayed`: of how many indexed offsets a replay of the quarantine put a row into data. `dated`: its clock can have
+    been right, so that it counts as one of two looks.
     """
 
     observed_at: datetime
     absent: Mapping[int, RangeSet]
     damage: tuple[Damage, ...] = ()
     replayed: Mapping[int, int] = field(default_factory=dict)
+    dated: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ class Memory:
     `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `counted`: oldest
     first, also of looks without the broker. `copies`: who wrote offsets more than once, as far as it was looked up.
     `incarnation_problem`: why the broker's offsets are not of the topic that all this is about. `lake`: earlier whole
-    looks at the lake, oldest first; `lake_since`: when the topic that is now began, if another of its name was before.
-    `verified`: what `lineage verify` found.
+    looks at the lake, newest last; `lake_since`: when the topic that is now began, if another of its name was before.
+    `verified`: what `lineage verify` found. `misdated`: what the clocks of looks said that do not count, oldest first.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -141,3 +147,4 @@ class Memory:
     lake: tuple[LakeObservation, ...] = ()
     lake_since: float | None = None
     verified: Comparison | None = None
+    misdated: tuple[datetime, ...] = ()

@@ -82,7 +82,7 @@ def recall(state: LedgerState, seen: Seen) -> Recalled:
         state=known,
         events=(*events, *later),
         memory=replace(
-            known.memory(),
+            known.memory(seen.at),
             problems=tuple(problems),
             incarnation_problem=doubt,
             lake_since=_since(known, deployments),

@@ -417,6 +417,10 @@ def observed(minutes_ago: float, high_watermark: int) -> Observation:
     return Observation(at, {0: ObservedPartition(high_watermark, high_watermark)})
 
 
+def disputed(one: Observation) -> Observation:
+    return replace(one, disputed=True)
+
+
 @pytest.mark.parametrize(
     ("observation", "clock", "lag_hours", "cause"),
     [
@@ -427,6 +431,10 @@ def observed(minutes_ago: float, high_watermark: int) -> Observation:
         (observed(55, 8), "LogAppendTime", 1, "unproven"),  # too close: a look takes its time
         (observed(50, 8), "LogAppendTime", 1, "unproven"),
         (observed(49.99, 8), "LogAppendTime", 1, "compacted"),
+        (observed(0, 8), "LogAppendTime", 1, "compacted"),
+        (observed(-0.01, 8), "LogAppendTime", 1, "unproven"),  # a look that is yet to come: its clock was ahead
+        (observed(-5_000_000, 8), "LogAppendTime", 1, "unproven"),
+        (disputed(observed(30, 8)), "LogAppendTime", 1, "unproven"),
         (observed(5_000_000, 8), "LogAppendTime", 2**63 // 3_600_000, "compacted"),  # a lag without end
         (observed(30, 12), "LogAppendTime", 1, "compacted"),  # the hole begins where that look ended
         (Observation(NOW - timedelta(minutes=30), {0: ObservedPartition()}), "LogAppendTime", 1, "unproven"),
