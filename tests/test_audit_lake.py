@@ -625,3 +625,30 @@ def test_an_accepted_loss_of_a_file_stays_accepted_with_and_without_the_lake(lak
     for with_lake in (True, False):
         report = lake.audit(lake=with_lake)
         assert (report.verdict, shown(report)) == ("complete", [("[10, 20)", "accepted", None)])
+
+
+def test_what_was_accepted_and_came_back_is_a_new_loss_when_it_is_lost_again(lake: Lake) -> None:
+    lake.audit()
+    content = lake.two.read_bytes()
+
+    def lost() -> AuditReport:
+        lake.two.unlink()
+        report = lake.audit(wait=True)
+        assert (report.verdict, shown(report)) == ("loss", [("[10, 20)", "damaged", "object-missing")])
+        lake.wait()
+        return report
+
+    def accepted(reason: str) -> None:
+        request = lake.request()
+        assert request.plan is not None
+        accept_gap(request.plan.state, Acceptance(0, OffsetRange(10, 20), reason, "Ada"), request.rules, lake.now)
+        lake.wait()
+        assert lake.audit().verdict == "complete"
+
+    lost()
+    accepted("the backup is on its way")
+    lake.two.write_bytes(content)
+    lake.wait()
+    assert "(the backup is on its way) and is accounted for now" in told(lake.audit())
+    lost()
+    accepted("no backup is left")

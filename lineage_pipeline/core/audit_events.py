@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 
 from lineage_pipeline.core.audit import lake_observation, observation
 from lineage_pipeline.core.baseline import Baseline
@@ -141,10 +142,11 @@ def _gaps(one: PartitionReport, look: Look, state: LedgerState) -> list[Event]:
     """Missing or damaged offsets that were not so before, and those that are accounted for again."""
     gap = one.decision.ranges_of("missing").union(one.decision.ranges_of("damaged"))
     known = state.open_gaps.get(one.partition, EMPTY)
+    taken_on = [accepted.ranges for accepted in state.accepted() if accepted.partition == one.partition]
     settled = one.decision.ranges_of("indexed").union(one.decision.ranges_of("explained"))
     changes: list[tuple[GapStatus, RangeSet]] = [
         ("opened", gap.difference(known)),
-        ("healed", known.intersection(settled)),
+        ("healed", reduce(RangeSet.union, taken_on, known).intersection(settled)),
     ]
     return [
         GapChanged(look.finished_at, state.incarnation, one.partition, ranges, status)

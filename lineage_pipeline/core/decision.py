@@ -162,7 +162,7 @@ class _Look:
         memory, confirmed = self.evidence.memory, self.confirmed
         for accepted in self._acceptances():
             text = f"accepted by {accepted.author}: {accepted.reason}"
-            self.tiling.claim(RangeSet.of(accepted.range), "accepted", None, text)
+            self.tiling.claim(accepted.ranges, "accepted", None, text)
         due = RangeSet.of(self.tiling.whole) if self.offsets is None else confirmed.union(self.vanished)
         self.unsettled = claim_unindexed(self.tiling, self.evidence, self.partition, due, self.vanished)
         mine = [one for one in memory.resolutions if one.partition == self.partition]

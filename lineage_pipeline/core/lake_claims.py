@@ -135,7 +135,7 @@ def _confirmed(evidence: AuditEvidence, partition: int) -> RangeSet:
 def _claim_accepted(tiling: Tiling, ranges: RangeSet, accepted: Sequence[Acceptance]) -> None:
     for one in accepted:
         text = f"accepted by {one.author}: {one.reason}"
-        tiling.claim(ranges.intersection(RangeSet.of(one.range)), "accepted", None, text)
+        tiling.claim(ranges.intersection(one.ranges), "accepted", None, text)
 
 
 def _union(ranges: Iterator[RangeSet]) -> RangeSet:

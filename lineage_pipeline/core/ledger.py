@@ -92,11 +92,7 @@ class LedgerState:
                 for one in self.resolutions
                 for part in one.ranges
             ),
-            acceptances=tuple(
-                Acceptance(one.partition, one.range, one.reason, one.author)
-                for one in self.acceptances
-                if one.incarnation is None or self.incarnation is None or same_topic(one.incarnation, self.incarnation)
-            ),
+            acceptances=self.accepted(),
             baselines={partition: one.offset for partition, one in self.baselines.items()},
             transactional=any(one.cause in {"control-marker", "aborted"} for one in self.resolutions),
             vanished=self.vanished,
@@ -117,6 +113,21 @@ class LedgerState:
             ),
             misdated=tuple(sorted(times - believed)),
         )
+
+    def accepted(self) -> tuple[Acceptance, ...]:
+        """What people took on of the topic that is now."""
+        return tuple(
+            Acceptance(one.partition, one.range, one.reason, one.author, self._healed_since(one))
+            for one in self.acceptances
+            if one.incarnation is None or self.incarnation is None or same_topic(one.incarnation, self.incarnation)
+        )
+
+    def _healed_since(self, accepted: GapAccepted) -> RangeSet:
+        found = EMPTY
+        for one in self.history:
+            if one.status == "healed" and one.partition == accepted.partition and one.at > accepted.at:
+                found = found.union(one.ranges)
+        return found
 
     def is_sealed(self, incarnation: Incarnation) -> bool:
         """Whether that topic is known to be no more."""

@@ -64,12 +64,18 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """A gap that a person took on."""
+    """A gap that a person took on. `healed`: what of it was accounted for since; a later loss of that is a new one."""
 
     partition: int
     range: OffsetRange
     reason: str
     author: str
+    healed: RangeSet = EMPTY
+
+    @property
+    def ranges(self) -> RangeSet:
+        """The offsets for which it still counts."""
+        return RangeSet.of(self.range).difference(self.healed)
 
 
 @dataclass(frozen=True)
