@@ -29,7 +29,7 @@ def assert_exact(pipeline: Pipeline, produced: Mapping[Place, Record]) -> None:
     assert _twice(quarantine) == {}
     in_data, in_quarantine = set(_places(data)), set(_places(quarantine))
     assert in_data & in_quarantine == set()
-    assert _difference(in_data | in_quarantine, set(produced)) == {}
+    _assert_same(in_data | in_quarantine, set(produced))
     assert_index(pipeline.rows("offset-index"), set(produced), in_quarantine)
     _assert_values(data, quarantine, produced)
 
@@ -45,7 +45,7 @@ def assert_index(index: pa.Table, expected: set[Place], quarantined: set[Place])
         assert run["window_start"] <= run["window_end"], run
         covered.update(places)
     assert {place: times for place, times in covered.items() if times > 1} == {}
-    assert _difference(set(covered), expected) == {}
+    _assert_same(set(covered), expected)
 
 
 def _assert_values(data: pa.Table, quarantine: pa.Table, produced: Mapping[Place, Record]) -> None:
@@ -89,8 +89,8 @@ def _twice(table: pa.Table) -> dict[Place, int]:
     return {place: times for place, times in Counter(_places(table)).items() if times > 1}
 
 
-def _difference(found: set[Place], expected: set[Place]) -> dict[str, object]:
-    """Empty when equal; else few enough words to read."""
+def _assert_same(found: set[Place], expected: set[Place]) -> None:
+    """In few enough words to read."""
     lost, extra = sorted(expected - found), sorted(found - expected)
-    named = {"lost": (len(lost), lost[:10]), "never produced": (len(extra), extra[:10])}
-    return {name: value for name, value in named.items() if value[0]}
+    assert not lost, f"{len(lost)} lost: {lost[:10]}"
+    assert not extra, f"{len(extra)} never produced: {extra[:10]}"

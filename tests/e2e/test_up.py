@@ -49,7 +49,11 @@ def test_up_survives_the_kill_of_each_process_of_its_cluster_and_resumes_without
     state = up.config.parent / "up"
     with KafkaBroker(state / "broker", java, kafka_jars) as broker:
         pipeline = Pipeline(broker.bootstrap_servers, topic, state, os.environ)
-        assert_exact(pipeline, pipeline.readable())
+        ends: dict[int, int] = {}
+        for run in pipeline.rows("offset-index").to_pylist():
+            ends[run["kafka_partition"]] = max(ends.get(run["kafka_partition"], 0), run["max_offset"] + 1)
+        # what the producer sent as the job stopped waits for the next start
+        assert_exact(pipeline, {at: one for at, one in pipeline.readable().items() if at[1] < ends.get(at[0], 0)})
 
     with Up(directory) as second:
         second.wait_for_records(stopped["i"])
