@@ -20,6 +20,7 @@ from lineage_pipeline.books.index_store import IndexPath
 from lineage_pipeline.core.deployment import Deployment, Isolation, deployment_key
 from lineage_pipeline.core.evidence import AuditRules
 from lineage_pipeline.core.hole_reading import HoleBudget, Round, Scan
+from lineage_pipeline.core.offsets import OffsetRange
 from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import LedgerError, StoreError, UsageError
 from lineage_pipeline.ledger_command import accept_command, complete_through_command
@@ -500,6 +501,16 @@ def test_an_index_below_two_other_roots_is_listed_whole(lake: Lake) -> None:
         lake.index.place(f"{root}/dt=2026-11-23/part", parquet([run(0, 10 * number, 10 * number + 10)]))
         if number:  # below a single root there is no sign of another one
             assert lake.audit(broker=False).totals["indexed"] == 10 * number + 10
+
+
+def test_what_the_first_start_gave_up_is_below_where_it_reads_and_missing_all_the_same(lake: Lake) -> None:
+    lake.deploy("w1", start_offsets={0: 15}, skipped={0: (OffsetRange(10, 15),)})
+    lake.rows(run(0, 15, 20, writer="w1"))
+    lake.end(20)
+    for broker in (False, True):
+        report = lake.audit(broker=broker)
+        assert report.verdict == "loss"
+        assert shown(report) == [("[10, 15)", "missing", "expired")]
 
 
 @pytest.mark.parametrize("clock", [600, -600])

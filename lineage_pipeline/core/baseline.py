@@ -63,8 +63,8 @@ def _remembered(partition: int, evidence: AuditEvidence, coverage: PartitionCove
             return Baseline(first, FROM_INDEX)
     if source.startswith(_WRITER):
         lowest = _lowest(partition, evidence)
-        if lowest is not None and lowest.start_offsets[partition] < offset:
-            return Baseline(lowest.start_offsets[partition], f"{_WRITER}{lowest.writer}")
+        if lowest is not None and lowest.begins(partition) < offset:
+            return Baseline(lowest.begins(partition), f"{_WRITER}{lowest.writer}")
     return Baseline(offset, source)
 
 
@@ -87,7 +87,7 @@ def _headless(log_start: int, first: int) -> Baseline:
 def _lowest(partition: int, evidence: AuditEvidence) -> Deployment | None:
     """The start of the job that reads the partition from furthest down: whoever came first, and by whatever clock."""
     naming = [one for one in by_jobs(evidence.index.deployments) if partition in one.start_offsets]
-    return min(naming, key=lambda one: one.start_offsets[partition], default=None)
+    return min(naming, key=lambda one: one.begins(partition), default=None)
 
 
 def _declared(partition: int, evidence: AuditEvidence, coverage: PartitionCoverage) -> Baseline:
@@ -95,7 +95,7 @@ def _declared(partition: int, evidence: AuditEvidence, coverage: PartitionCovera
     if lowest is None:
         return Baseline(0, "no deployment record, so the partition appeared later")
     known = {one.writer for one in evidence.index.deployments}
-    start, bounds = lowest.start_offsets[partition], coverage.bounds
+    start, bounds = lowest.begins(partition), coverage.bounds
     if lowest.previous is not None and lowest.previous not in known and bounds is not None:
         start = min(start, bounds.start)  # an earlier record, now gone, gave the real start
     return Baseline(start, f"{_WRITER}{lowest.writer}")

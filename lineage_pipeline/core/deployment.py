@@ -65,6 +65,10 @@ class Deployment:
         """(cluster id, topic id): offsets of different incarnations have nothing to do with each other."""
         return self.cluster_id, self.topic_id
 
+    def begins(self, partition: int) -> int:
+        """From where on a partition of `start_offsets` is accounted for: what the start gave up lies below them."""
+        return min(self.start_offsets[partition], *(one.start for one in self.skipped.get(partition, ())), MAX_END)
+
     @property
     def files_since(self) -> float:
         """When its files could begin to come (epoch seconds), by the clock of the store, which times them as well.

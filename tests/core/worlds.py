@@ -188,7 +188,7 @@ def oracle(world: World) -> Expected:  # noqa: C901, PLR0915 - one case per rule
     doubtful: set[int] = set()
     emptied = world.start is None and low is not None and low + world.base > 0 and index_start is None
     if world.start is not None:
-        baseline = world.start
+        baseline = min([world.start, *(start for start, _ in world.skipped)])  # what it gave up it had to read
     elif low is None:
         baseline = index_start or 0
     elif index_start is None:
