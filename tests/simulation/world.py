@@ -241,10 +241,14 @@ class World:
             self.unlisted.add(key)
 
     def files_of_open_days(self) -> list[str]:
-        """Which every audit lists: of the newest day and the one before, and of today whatever the newest is."""
+        """Which every audit lists: of the newest day and the one before, of yesterday, today and tomorrow.
+
+        A file in a later day is seen by the next audit that lists every day.
+        """
         days = {key: date.fromisoformat(key.split("/")[1].removeprefix("dt=")) for key in self.files_now()}
-        first = min(self.now.date(), max(days.values(), default=self.now.date())) - timedelta(days=1)
-        return [key for key, day in days.items() if day >= first]
+        today, day = self.now.date(), timedelta(days=1)
+        first = min(today, max(days.values(), default=today)) - day
+        return [key for key, one in days.items() if first <= one <= today + day]
 
     def copy_file(self) -> None:
         if files := self.files_now():
