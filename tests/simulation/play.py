@@ -18,9 +18,8 @@ _FAULTS = (
 )
 
 _LATER_FAULTS = (("job's clock", 1),)
-LATER = (
-    10_000_000  # the first seed whose history has these, and faults in swarms: those below are what they always were
-)
+# the first seed whose history has these, and faults in swarms: those below play what they always did
+LATER = 10_000_000
 
 
 @read_once()
