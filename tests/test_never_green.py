@@ -224,6 +224,29 @@ def test_a_dead_job_beside_one_audit_by_a_wrong_clock_is_noticed_as_soon_as_ever
     assert told[-1] == "undetermined"
 
 
+@pytest.mark.parametrize("wrong", [3600.0, 6 * 3600.0])
+@pytest.mark.parametrize("turns", [(False, True), (False, False, True), (True, True, False)])
+def test_of_two_machines_that_audit_in_turn_by_clocks_far_apart_each_notices_a_dead_job_and_no_other(
+    lake: Lake, turns: tuple[bool, ...], wrong: float
+) -> None:
+    lake.deploy("w1")
+    told: dict[bool, list[str]] = {True: [], False: []}
+
+    def round_of_audits(end: int) -> None:
+        lake.wait(20)
+        lake.end(end)
+        for ahead in turns:
+            told[ahead].append((audited_by(lake, wrong) if ahead else lake.audit()).verdict)
+
+    for number in range(80):  # the newest ten records are always under way
+        lake.rows(run(0, 10 * number, 10 * number + 10, writer="w1"))
+        round_of_audits(10 * number + 20)
+    assert {one for ahead in (True, False) for one in told[ahead][50 * turns.count(ahead) :]} == {"complete"}
+    for _ in range(2 * 900 // 20):
+        round_of_audits(810)
+    assert told[True][-1] == told[False][-1] == "undetermined"
+
+
 @pytest.mark.parametrize("wrong", AHEAD)
 def test_the_watermark_after_an_audit_by_a_clock_that_was_ahead(lake: Lake, wrong: float) -> None:
     lake.deploy("w1")

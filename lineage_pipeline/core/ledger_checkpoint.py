@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import TypeVar
 
-from lineage_pipeline.core.clocks import credible, doubted_newest
+from lineage_pipeline.core.clocks import credible, doubted_newest, slower
 from lineage_pipeline.core.ledger import LedgerState
 from lineage_pipeline.core.ledger_events import (
     Event,
@@ -24,11 +26,13 @@ from lineage_pipeline.core.offsets import EMPTY
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)  # in checkpoints, where the time of the first word is forgotten
 _RUNGS = 16  # doublings of max_delay: a year and more
 
+Look = TypeVar("Look", bound=Looked | LakeLooked)
+
 
 def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Event, ...]:
     """Events that give the same state when replayed from nothing, but for its looks, which are thinned.
 
-    Times in seconds. The last event is a Reached. Looks by clocks that cannot have been right go.
+    Times in seconds. The last event is a Reached. Looks of one audit by a wrong clock go.
     """
     found: list[Event] = []
     if state.incarnation is not None:
@@ -38,10 +42,9 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
     found += [WritersSeen(tuple(sorted(state.writers)))] if state.writers else []
     found += state.left
     found += [state.baselines[one] for one in sorted(state.baselines)]
-    looks, lake_looks = credible(state.looks), credible(state.lake_looks)
-    found += [*thinned(looks, settle, max_delay), *doubted_newest(looks, state.looks)]
+    found += _by_clock(state.looks, lambda looks: thinned(looks, settle, max_delay))
     found += [*state.resolutions, *state.acceptances, *state.history, *state.copies]
-    found += [*_thinned_lake(lake_looks, settle), *doubted_newest(lake_looks, state.lake_looks)]
+    found += _by_clock(state.lake_looks, lambda looks: _thinned_lake(looks, settle))
     found += [FilesVanished(_LONG_AGO, state.vanished)] if state.vanished else []
     found += [LogTruncated(_LONG_AGO, state.truncated)] if state.truncated else []
     found += [state.verified] if state.verified else []
@@ -58,6 +61,19 @@ def condensed(state: LedgerState, settle: float, max_delay: float) -> tuple[Even
         )
     )
     return tuple(found)
+
+
+def _by_clock(looks: tuple[Look, ...], thin: Callable[[tuple[Look, ...]], tuple[Look, ...]]) -> tuple[Look, ...]:
+    """The looks that are believed, thinned by the clock that is ahead and by the one that is behind, if there are two.
+
+    So no machine pushes out what the other goes by. The newest stays in any case.
+    """
+    believed = credible(looks)
+    behind = slower(believed)
+    if not behind:
+        return (*thin(believed), *doubted_newest(believed, looks))
+    kept = {one.finished_at: one for one in (*thin(believed), *thin(behind))}
+    return tuple(kept[time] for time in dict.fromkeys(one.finished_at for one in believed) if time in kept)
 
 
 def thinned(looks: tuple[Looked, ...], settle: float, max_delay: float) -> tuple[Looked, ...]:
