@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -23,7 +22,7 @@ from lineage_pipeline.core.report import AuditReport
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.remembering import LATEST, ToldBaseline
 from lineage_pipeline.render_audit import render_audit
-from lineage_pipeline.render_progress import looking_at_files
+from lineage_pipeline.render_progress import looking_at_files, waiting
 from lineage_pipeline.report_page import drawn_page
 from lineage_pipeline.settings import Settings, load_settings
 
@@ -62,7 +61,7 @@ def audit_command(**options: Any) -> None:
     request = _planned(audit_request(settings, chosen, books), options)
     page = _page_place(options["html"], settings) if options["html"] else None
     with looking_at_files(request) as shown:
-        report = audit_twice(shown, _now, _wait) if options["wait"] else audit_topic(shown, _now)
+        report = audit_twice(shown, _now, waiting()) if options["wait"] else audit_topic(shown, _now)
     if options["as_json"]:
         click.echo(json.dumps(report.to_json()))
     else:
@@ -115,12 +114,6 @@ def told_baseline(text: str) -> ToldBaseline:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _wait(seconds: float) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"a hole was seen for the first time: looking again in {seconds:.0f} s", err=True)
-    time.sleep(seconds)
 
 
 def _console() -> Console:

@@ -1,11 +1,14 @@
-"""Long work shown on stderr while it goes on, when somebody sits at a terminal."""
+"""Long work and long waits shown on stderr while they go on, when somebody sits at a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,3 +36,14 @@ def looking_at_files(request: AuditRequest) -> Iterator[AuditRequest]:
         yield replace(request, lake=replace(request.lake, progress=tell))
     finally:
         bar.stop()
+
+
+def waiting(reason: str = "a hole was seen for the first time") -> Callable[[float], None]:
+    """Lets so many seconds pass before a second look, and says why."""
+
+    def wait(seconds: float) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"{reason}: looking again in {seconds:.0f} s", err=True)
+        time.sleep(seconds)
+
+    return wait

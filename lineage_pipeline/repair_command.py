@@ -6,7 +6,6 @@ import getpass
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +26,7 @@ from lineage_pipeline.errors import LineageError, UsageError
 from lineage_pipeline.lake_request import has_data, has_quarantine
 from lineage_pipeline.lake_settings import LakeFiles
 from lineage_pipeline.render_audit import render_audit
-from lineage_pipeline.render_progress import looking_at_files
+from lineage_pipeline.render_progress import looking_at_files, waiting
 from lineage_pipeline.render_repair import render_history, render_outcome, render_plan
 from lineage_pipeline.repair import Prepared, RepairRequest, execute, prepare
 from lineage_pipeline.replay import Cluster, Lake
@@ -74,7 +73,7 @@ def repair_command(**options: Any) -> None:
 
     def look() -> AuditReport:
         with looking_at_files(request.audit) as shown:
-            return audit_twice(shown, _now, _wait) if options["wait"] else audit_topic(shown, _now)
+            return audit_twice(shown, _now, waiting()) if options["wait"] else audit_topic(shown, _now)
 
     prepared = prepare(request, look)
     plain = stderr if options["as_json"] else stdout
@@ -152,12 +151,6 @@ def _progress(console: Console, total: int) -> Iterator[Tell]:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _wait(seconds: float) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"a hole was seen for the first time: looking again in {seconds:.0f} s", err=True)
-    time.sleep(seconds)
 
 
 def _stdout() -> Console:

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
+from lineage_pipeline.core.report import EXIT_CODES
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.lake_sql import QUERIES, VIEWS, LakeSql, named_query
 from lineage_pipeline.settings import load_settings
 
-_NOTHING_SEEN = 3  # as an audit that is undetermined
 _WIDE = 1000  # columns when nobody looks: a pipe must get every value whole
 
 
@@ -46,7 +46,7 @@ def sql_command(query: str | None, named: str | None, topic: str | None, as_json
         _write(*found, as_json=as_json, as_csv=as_csv)
     # Nothing was looked at, so no row of a gap must not read as no gap: a mistyped path, a job that never wrote.
     if len(lake.empty) == len(VIEWS) or (named is not None and "offset_index" in lake.empty):
-        click.get_current_context().exit(_NOTHING_SEEN)
+        click.get_current_context().exit(EXIT_CODES["undetermined"])
 
 
 def _write(columns: list[str], rows: list[tuple[Any, ...]], *, as_json: bool, as_csv: bool) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +26,7 @@ from lineage_pipeline.core.value_comparison import Window
 from lineage_pipeline.core.verification import Verification
 from lineage_pipeline.errors import UsageError
 from lineage_pipeline.lake_settings import LakeFiles
+from lineage_pipeline.render_progress import waiting
 from lineage_pipeline.settings import Settings, load_settings
 from lineage_pipeline.topic_settings import TopicSettings
 from lineage_pipeline.verify import keep, verify_range, verify_sample
@@ -60,7 +60,10 @@ def verify_command(**options: Any) -> None:
     chosen = settings.topic(options["topic"])
     window = _window(options)
     with _progress() as tell:
-        request = replace(verify_request(settings, chosen, tell), wait=_wait if options["wait"] else None)
+        request = replace(
+            verify_request(settings, chosen, tell),
+            wait=waiting("no object has some indexed records") if options["wait"] else None,
+        )
         if window is not None:
             found = verify_range(request, window, _now)
         else:
@@ -116,12 +119,6 @@ def _window(options: dict[str, Any]) -> Window | None:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _wait(seconds: float) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"no object has some indexed records: looking again in {seconds:.0f} s", err=True)
-    time.sleep(seconds)
 
 
 def _print(found: Verification) -> None:

@@ -36,11 +36,12 @@ def listing(classes: Path) -> dict[str, str]:
 
 
 def make_archive(run_folder: Path, java: Java, classes: Path, class_path: str) -> None:
-    """Archive what is in the list `classes` for JVMs with this class path."""
+    """Archive what is in the list `classes` for JVMs with this class path, if this Java can."""
     made = classes.with_suffix(".jsa")
     options = ["-Xshare:dump", f"-XX:SharedClassListFile={classes}", f"-XX:SharedArchiveFile={made}"]
-    subprocess.run([java.executable, *options, "-cp", class_path], capture_output=True, check=True)
-    made.rename(_archive(run_folder))
+    done = subprocess.run([java.executable, *options, "-cp", class_path], capture_output=True, check=False)
+    if done.returncode == 0:  # without it the JVMs only start slower
+        made.rename(_archive(run_folder))
 
 
 def _archive(run_folder: Path) -> Path:

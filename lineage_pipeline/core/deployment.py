@@ -20,7 +20,7 @@ from lineage_pipeline.errors import IndexFileError
 FORMAT = "lineage-deployment/1"
 FOLDER = "_deployments"
 REPAIR = "repair"  # the reason of a record that a repair wrote
-CLOCK_SKEW = 900.0  # seconds; S3 refuses requests of clocks that are further off
+_STORE_SKEW = 900.0  # seconds; S3 refuses requests of clocks that are further off
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -67,7 +67,7 @@ class Deployment:
 
     def begins(self, partition: int) -> int:
         """From where on a partition of `start_offsets` is accounted for: what the start gave up lies below them."""
-        return min(self.start_offsets[partition], *(one.start for one in self.skipped.get(partition, ())), MAX_END)
+        return min([self.start_offsets[partition], *(one.start for one in self.skipped.get(partition, ()))])
 
     @property
     def files_since(self) -> float:
@@ -76,7 +76,7 @@ class Deployment:
         A record that was copied or restored later than the skew of two clocks is believed what it says.
         """
         started, stored = self.started_at.timestamp(), self.stored_at
-        return started if stored is None or abs(stored - started) > CLOCK_SKEW else stored
+        return started if stored is None or abs(stored - started) > _STORE_SKEW else stored
 
     def to_json(self) -> str:
         """The record's text, with sorted partitions, so that equal values give equal bytes."""

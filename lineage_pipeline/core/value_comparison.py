@@ -70,8 +70,8 @@ class Reading:
     """What both sides gave for a window.
 
     `passed`: offsets that Kafka was read through. `doubt`: why a row that was not found may be in the lake all the
-    same. Of a `compacted` topic nobody can tell whether a row without a record once
-    had one. Of what was `replayed` the row in quarantine stays beside the one in data, which stands for it.
+    same. Of a `compacted` topic nobody can tell whether a row without a record once had one. Of what
+    was `replayed` the row in quarantine stays beside the one in data, which stands for it.
     """
 
     window: Window

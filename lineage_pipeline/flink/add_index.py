@@ -7,8 +7,7 @@
     statements.execute()
 
 The three names are the source's columns. Both inserts read the one source in the one job, so index and data are cut at
-the same record by every checkpoint. docs/adopt.md has the conditions,
-examples/existing_table_job.py a whole job.
+the same record by every checkpoint. docs/adopt.md has the conditions, examples/existing_table_job.py a whole job.
 """
 
 from __future__ import annotations

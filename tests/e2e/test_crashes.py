@@ -56,7 +56,7 @@ def assert_positions(pipeline: Pipeline, produced: Collection[tuple[int, int]]) 
             one["partition"]: sum(part["end"] - part["start"] for part in one["repeats"]) for one in topic["partitions"]
         }
         positions = {one["partition"]: one["position"] for one in topic["partitions"]}
-        # Made before anything was read, a checkpoint holds no offset, but that the group's of that time will count.
+        # Made before anything was read, a checkpoint holds no offset: what the group has committed by then will count.
         untold = {partition for partition, position in positions.items() if position == COMMITTED}
         assert {one["partition"] for one in topic["partitions"] if one["doubt"]} == untold
         counted = Counter(
